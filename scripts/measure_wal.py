@@ -43,7 +43,7 @@ class Measurement:
                 )
             assert due, "nobody is due"
             ids = [owner.id for owner in due]
-            fetched = await fetch_stored(self.conn, ids, at=self.now)
+            fetched = await fetch_stored(self.conn, ids, fetched_at=self.now)
             for position, (data, _) in enumerate(fetched):
                 if data.repositories and changed < changed_share * (refreshed + position + 1):
                     changed += 1
@@ -115,7 +115,7 @@ async def save_everyone(conn: Connection, now: datetime) -> None:
     times = dict(await cursor.fetchall())
     ids = list(times)
     for start in range(0, len(ids), 500):
-        fetched = await fetch_stored(conn, ids[start : start + 500], at=now)
+        fetched = await fetch_stored(conn, ids[start : start + 500], fetched_at=now)
         async with conn.transaction():
             await users.upsert_owners(
                 conn,

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--banners", type=_parse_sizes, default=SIZES, help="such as 10000,1000000")
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
     for each in fields(Parameters):
-        parse = _parse_visits if each.name == "visits" else float
+        parse = parse_visits if each.name == "visits" else float
         # argparse formats help texts with %.
         text = each.metadata["text"].replace("%", "%%")
         parser.add_argument(option(each), type=parse, default=each.default, help=text)
@@ -41,7 +41,7 @@ def _parse_sizes(text: str) -> tuple[float, ...]:
     return tuple(sorted(float(size) for size in text.split(",")))
 
 
-def _parse_visits(text: str) -> tuple[tuple[float, float], ...]:
+def parse_visits(text: str) -> tuple[tuple[float, float], ...]:
     """Parse `SHARE:VIEWS,…`; the shares of all owners are 1 together."""
     pairs = [pair.split(":") for pair in text.split(",")]
     visits = tuple((float(share), float(views)) for share, views in pairs)

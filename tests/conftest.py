@@ -1,4 +1,4 @@
-"""Settings of every test run: Hypothesis, log lines, Kafka and S3 in use, and FAIL_ON_SKIP."""
+"""Settings of every test run: Hypothesis, log lines, retries, Kafka and S3 in use, and FAIL_ON_SKIP."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import stamina
 import structlog
 from hypothesis import settings
 
@@ -59,6 +60,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _must_fail_for_skips(reporter: pytest.TerminalReporter | None) -> bool:
     return bool(os.environ.get("FAIL_ON_SKIP") and reporter and reporter.stats.get("skipped"))
+
+
+@pytest.fixture
+def retry_without_delay() -> Iterator[None]:
+    """Retry failed requests at once, with three attempts."""
+    with stamina.set_testing(True, attempts=3):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from github_banners.database import embedded, embedded_binaries, embedded_process
+from github_banners.database import embedded_binaries
 from tests.acceptance.processes import Running, free_port, running
+from tests.integration.postgres_process import run_postgres
 
 _POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -108,21 +109,15 @@ class Postgres:
         return {**address, "POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres"}
 
     def start(self) -> None:
-        if not self.data_dir.exists():
-            embedded._create(self.data_dir, programs=self._programs, account=self._account)
         settings = {
             "unix_socket_directories": str(self.data_dir),
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
             "fsync": "off",
         }
-        command = [str(self._programs / "postgres"), "-D", str(self.data_dir)]
-        command += embedded._to_arguments(settings)
-        log = embedded._log_path(self.data_dir)
         self._server = self._stack.enter_context(
-            embedded_process.run_process(command, log=log, account=self._account)
+            run_postgres(self.data_dir, settings, programs=self._programs, account=self._account)
         )
-        embedded._wait_until_ready(self._server, self.data_dir)
 
     def close(self) -> None:
         self._stack.close()

@@ -85,7 +85,7 @@ class ComposeStack:
 
     def run_documented(self, title: str, *, block: int = 1) -> None:
         """Run the `docker compose` commands of a code block below a heading of operations.md."""
-        text = (self.folder / "docs/operations.md").read_text()
+        text = (CHECKOUT / "docs/operations.md").read_text()
         section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
         for line in section.split("```")[2 * block - 1].splitlines():
             words = shlex.split(line, comments=True)
@@ -132,12 +132,16 @@ def open_compose_stack(folder: Path, *, commit: str | None = None) -> Iterator[C
     stack = ComposeStack(folder, f"http://127.0.0.1:{port}")
     try:
         yield stack
+    except BaseException:
+        print(stack.compose("logs", "--no-color", "--tail", "20"))  # noqa: T201
+        raise
     finally:
         stack.compose("down", "--volumes", "--timeout", "5")
 
 
 def copy_checkout(folder: Path) -> None:
     """Copy all files of this checkout that git does not ignore."""
+    shutil.rmtree(folder / "src", ignore_errors=True)
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in _run(command, folder=CHECKOUT).splitlines():
         source, target = CHECKOUT / name, folder / name
@@ -153,6 +157,7 @@ def export_commit(commit: str, folder: Path) -> None:
     )
     if archive.returncode:
         pytest.skip(f"commit {commit} is not in this clone")
+    shutil.rmtree(folder / "src", ignore_errors=True)
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
         files.extractall(folder, filter="data")
 

@@ -1,4 +1,4 @@
-"""A fake GitHub, a service and a browser, started once per test file."""
+"""A fake GitHub, a service, an image proxy and a browser, started once per test file."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,11 +7,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.chromium import FAMILIES, running_chromium
+from tests.acceptance.fault_checks import HEADING, Row, printed_at_end
+from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 from tests.resources import RECORDINGS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[ImageProxy]:
+    with ImageProxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def rows() -> Iterator[list[Row]]:
+    """Print the results of all faults of a test file at the end."""
+    with printed_at_end(HEADING) as rows:
+        yield rows
 
 
 @pytest.fixture(scope="module")

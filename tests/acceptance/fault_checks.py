@@ -1,9 +1,11 @@
 """Fetch pictures while a fault lasts, check them, and sum them up as a row of a table."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, cycle, islice
+from typing import Any
 
 import httpx2
 
@@ -31,6 +33,14 @@ class Row:
         )
         numbers = f"{self.requests:>8} {self.broken:>7} {self.slowest:>6.2f} s"
         return f"{self.fault:<44} {numbers}  {recovered}"
+
+
+@contextmanager
+def printed_at_end(heading: str) -> Iterator[list[Any]]:
+    """Yield a list for the rows of a table, which is printed at the end."""
+    rows: list[Any] = []
+    yield rows
+    print("\n" + "\n".join([heading, *map(str, rows)]))  # noqa: T201
 
 
 HEADING = f"{'fault':<44} requests  broken  slowest  recovered after"

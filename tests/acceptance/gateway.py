@@ -2,12 +2,17 @@
 
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
@@ -38,6 +43,7 @@ class Gateway:
     """
 
     def __init__(self, folder: Path, api_ports: Sequence[int]) -> None:
+        shutil.copytree(DEPLOY, folder / "static")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         for name in ("conf.d", "cache", "temporary"):
@@ -65,16 +71,33 @@ class Gateway:
         """Replace the fixed paths of the container by paths in a folder."""
         conf = conf.replace("/tmp/", f"{folder}/temporary/")
         conf = conf.replace("/var/cache/nginx/", f"{folder}/cache/")
-        conf = conf.replace("/usr/share/nginx/banners", str(folder / "away"))
+        conf = conf.replace("/usr/share/nginx/banners", str(folder / "static"))
         return conf.replace("/etc/nginx/conf.d", str(folder / "conf.d"))
+
+    @contextmanager
+    def run(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run nginx; yield its process once it accepts connections."""
+        command = ["nginx", "-c", str(self.file), "-g", "daemon off;"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(self._is_listening, limit=60)
+            yield process
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(60)
+
+    def find_problems(self) -> str:
+        """Return the errors and warnings of `nginx -t`."""
+        tested = subprocess.run(
+            ["nginx", "-t", "-q", "-c", str(self.file)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return tested.stderr
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         renamed = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx2.get(self.url + path, headers=renamed, timeout=30, trust_env=False)
 
-    def is_answering(self) -> bool:
-        """Return whether nginx and an api behind it respond."""
-        try:
-            return self.get("/healthz").status_code == 200
-        except httpx2.TransportError:
-            return False
+    def _is_listening(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0

@@ -7,6 +7,7 @@ letters of the alphabets below, whose class is too coarse. They are measured her
 character is measured; `SOAK=long`, which `make soak` sets, measures all.
 """
 
+import importlib
 import math
 import os
 import re
@@ -107,8 +108,8 @@ def measured(page: "Page", families: list[str], strings: list[str]) -> dict[str,
         fonts = [f"{weight} 100px {name}" for name in names]
         widths = [
             [
-                whole - alone
-                for whole, alone in zip(
+                joined_width - separate_width
+                for joined_width, separate_width in zip(
                     *page.evaluate(MEASURE, [[joined, letters], font]),
                     strict=True,
                 )
@@ -124,9 +125,9 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
     letters = [
         character
         for character in characters()
-        if re.match(f"[{text._LETTERS}]", character) and is_in(SINGLE, character)
+        if re.match(f"[{text.JOINING_LETTERS}]", character) and is_in(SINGLE, character)
     ]
-    alone, two, three = (
+    separate_width, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
     )
     ends = measured(page, families, list(FOLLOWERS))
@@ -138,7 +139,7 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
         character: tuple(
             max(
                 three[character * 3][weight] - two[character * 2][weight],
-                two[character * 2][weight] - alone[character][weight],
+                two[character * 2][weight] - separate_width[character][weight],
                 *(pairs[end][character + end][weight] - ends[end][weight] for end in FOLLOWERS),
             )
             for weight in (0, 1)
@@ -150,16 +151,21 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
 def test_character_width_in_browser_is_at_most_the_calculated_width(
     page: "Page", families: list[str]
 ) -> None:
-    alone, joined = measured(page, families, characters()), inside(page, families)
+    separate_width, joined = measured(page, families, characters()), inside(page, families)
     if REWRITES:
-        _rewrite(alone, joined)
+        _rewrite(separate_width, joined)
     assert [
         character
-        for character, widths in alone.items()
-        if is_wider(widths, text._advance(character)[:2])
+        for character, widths in separate_width.items()
+        if is_wider(widths, calculated_widths(character))
     ] == []
     calculated = {
-        character: text._measured_widths(ord(character) + text._JOINED_FORM_OFFSET)
+        character: [
+            pair - single
+            for pair, single in zip(
+                calculated_widths(character * 2), calculated_widths(character), strict=True
+            )
+        ]
         for character in joined
     }
     assert [
@@ -177,23 +183,29 @@ def test_word_width_in_browser_is_at_most_the_calculated_width(
     page: "Page", families: list[str]
 ) -> None:
     widths = measured(page, families, list(WORDS))
-    calculated = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
-    assert [word for word in WORDS if is_wider(widths[word], calculated[word])] == []
+    assert [word for word in WORDS if is_wider(widths[word], calculated_widths(word))] == []
 
 
-def is_wider(widths: Sequence[float], calculated: Sequence[int]) -> bool:
+def calculated_widths(string: str) -> list[float]:
+    """Return the width that is reserved for a text at size 100, regular and bold."""
+    return [text.width(string, 100, bold=bold) for bold in (False, True)]
+
+
+def is_wider(widths: Sequence[float], calculated: Sequence[float]) -> bool:
     """Return whether either weight is wider; differences below the measuring error do not count."""
-    return any(
-        width > text._SAFETY * have + 0.01 for width, have in zip(widths, calculated, strict=True)
-    )
+    return any(width > have + 0.01 for width, have in zip(widths, calculated, strict=True))
 
 
-def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]) -> None:
+def _rewrite(
+    separate_width: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]
+) -> None:
     """Write the characters that differ from their class, as runs; unused characters join runs."""
     _write("")
-    needs = [(ord(character), _both(character, widths)) for character, widths in alone.items()]
+    needs = [
+        (ord(character), _both(character, widths)) for character, widths in separate_width.items()
+    ]
     needs += [
-        (ord(character) + text._JOINED_FORM_OFFSET, _both(character, widths))
+        (ord(character) + text.JOINED_FORM_OFFSET, _both(character, widths))
         for character, widths in joined.items()
     ]
     runs: list[tuple[int, int, str]] = []
@@ -210,11 +222,11 @@ def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float,
 def _both(character: str, widths: Sequence[float]) -> str:
     return "/".join(
         str(_needed(character, width, have, font))
-        for width, have, font in zip(widths, text._advance(character)[:2], PNG_FONTS, strict=True)
+        for width, have, font in zip(widths, calculated_widths(character), PNG_FONTS, strict=True)
     )
 
 
-def _needed(character: str, width: float, have: int, font: Font) -> int:
+def _needed(character: str, width: float, have: float, font: Font) -> int:
     """Return the width that a character needs, rounded up; 0 if the width of its class is enough."""
     if is_in((*COMMON, *SINGLE), character):
         # PNGs use the bundled font, which has a box for missing glyphs.
@@ -222,11 +234,10 @@ def _needed(character: str, width: float, have: int, font: Font) -> int:
             character if ord(character) in font.glyphs else REPLACEMENT_CHARACTER
         )
         most = max(width * (MARGIN if is_in(SINGLE, character) else 1), in_png)
-        return math.ceil(most / text._SAFETY / FINE_STEP) * FINE_STEP
-    return math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0
+        return math.ceil(most / text.SAFETY_FACTOR / FINE_STEP) * FINE_STEP
+    return math.ceil(width / text.SAFETY_FACTOR / STEP) * STEP if width > have else 0
 
 
 def _write(content: str) -> None:
     Path(str(FILE)).write_text(content, encoding="ascii")
-    text._character_widths.cache_clear()
-    text._advance.cache_clear()
+    importlib.reload(text)  # it caches widths

@@ -129,7 +129,7 @@ class Visit:
         return self.page
 
     def settle(self) -> None:
-        """Wait until everything is answered, and longer than a further update could take."""
+        """Wait until all requests are finished, and longer than a further update could take."""
         quiet = 0
         while quiet < self._quiet_milliseconds:
             count = len(self.requested)
@@ -170,17 +170,19 @@ def query_of(url: str) -> dict[str, str]:
 @pytest.fixture
 def visits(browser: "Browser", service: Running) -> Iterator[Callable[..., Visit]]:
     """Return a function that makes a visit; at its end no script may have failed."""
-    made: list[Visit] = []
+    opened: list[Visit] = []
 
-    def visit(at: Running = service, **options: Any) -> Visit:
-        made.append(Visit(browser, at, **options))
-        return made[-1]
+    def visit(visited: Running = service, **options: Any) -> Visit:
+        opened.append(Visit(browser, visited, **options))
+        return opened[-1]
 
     yield visit
-    for each in made:
-        each.context.close()
+    for opened_visit in opened:
+        opened_visit.context.close()
         # The browser itself reports responses that say what is wrong.
-        errors = [text for text in each.errors if not text.startswith("Failed to load resource")]
+        errors = [
+            text for text in opened_visit.errors if not text.startswith("Failed to load resource")
+        ]
         assert errors == []
 
 
@@ -223,7 +225,9 @@ def test_builder_typing_without_enter_draws_after_pause(visits: Callable[..., Vi
     # The browser reads the icon again when the address changes.
     requested = [url for url in visit.requested[before:] if "icon" not in url]
     expected = [{"type": "auto", "format": "json"}, {"type": "default"}, {"type": "dark"}]
-    assert [query_of(url) for url in requested] == [{"username": USER, **each} for each in expected]
+    assert [query_of(url) for url in requested] == [
+        {"username": USER, **query} for query in expected
+    ]
 
 
 def test_builder_steady_typing_updates_at_most_every_400_ms(visits: Callable[..., Visit]) -> None:
@@ -260,7 +264,7 @@ def test_builder_choices_change_pictures_code_and_address(visit: Visit) -> None:
     chosen = {"layout": "card", "locale": "de", "animate": "false", "hide": "forks", "radius": "3"}
     assert visit.query == {"username": USER, **chosen}
     assert visit.shown("dark") == {"username": USER, "type": "dark", **chosen}
-    (size,) = {page.locator(f"#{each}").get_attribute("width") for each in ("light", "dark")}
+    (size,) = {page.locator(f"#{name}").get_attribute("width") for name in ("light", "dark")}
     assert size == "420"
     (source, image) = re.findall(r'(?:srcset|src)="([^"]+)"', visit.code)
     for url, theme in ((image, "default"), (source, "dark")):
@@ -326,8 +330,8 @@ def test_builder_layout_has_only_the_options_it_uses(visit: Visit) -> None:
     page.get_by_label(WORDS["values"]["layout"]["classic"], exact=True).check()
     visit.settle()
     assert visible() == ["hide_langs", "title"]
-    kept = {"hide_langs": "css", "langs_count": "3", "title": "Mine"}
-    assert visit.query == {"username": USER, **kept}
+    expected = {"hide_langs": "css", "langs_count": "3", "title": "Mine"}
+    assert visit.query == {"username": USER, **expected}
 
 
 def test_builder_repository_is_named_corrected_and_copied(visit: Visit, github: GitHub) -> None:
@@ -476,7 +480,7 @@ def test_builder_reload_back_and_share_restore_choices(
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("query", "expected"),
     [
         # The address of the form without JavaScript.
         ("animate=false&animate=true&border=false&hide=stars&hide=forks&radius=&layout=classic",
@@ -486,11 +490,11 @@ def test_builder_reload_back_and_share_restore_choices(
     ],
 )  # fmt: skip
 def test_builder_address_is_read_as_the_server_does(
-    visit: Visit, given: str, kept: dict[str, str]
+    visit: Visit, query: str, expected: dict[str, str]
 ) -> None:
-    page = visit.open(f"{START}&{given}")
-    assert visit.query == {"username": USER, **kept}
-    assert visit.shown() == {"username": USER, "type": "default", **kept}
+    page = visit.open(f"{START}&{query}")
+    assert visit.query == {"username": USER, **expected}
+    assert visit.shown() == {"username": USER, "type": "default", **expected}
     for name in ("view", "code", "ground"):
         assert page.locator(f"input[name={name}]:checked").count() == 1
 
@@ -502,20 +506,20 @@ def test_builder_address_is_read_as_the_server_does(
 def test_builder_copied_code_works_in_a_second_page(visit: Visit, kind: str) -> None:
     page = visit.open(f"{START}&layout=card&title=A+%26+%3Cb%3E+%5Bc%5D")
     page.locator(f"#code-{kind}").check()
-    with page.expect_response("**/banners") as answer:
+    with page.expect_response("**/banners") as response:
         page.locator("#copy").click()
     page.get_by_text(LIVE["copied"], exact=True).wait_for()
-    assert answer.value.request.method == "POST"
+    assert response.value.request.method == "POST"
     copied = clipboard(page)
     assert copied == visit.code
-    made = visit.service.url + answer.value.json()["url"]
+    permanent = visit.service.url + response.value.json()["url"]
     if kind == "markdown":
         match = re.fullmatch(r"!\[(.+)\]\((\S+)\)", copied)
         assert match is not None
         markup = f'<img alt="{match[1]}" src="{match[2]}">'
     else:
         markup = f'<img alt="a" src="{copied}">' if kind == "address" else copied
-    assert made in markup
+    assert permanent in markup
     assert f"{visit.service.url}/banners/{USER}" in markup
     assert "/preview" not in markup
     second = visit.context.new_page()
@@ -582,7 +586,7 @@ def test_builder_copy_from_gateway_page_of_html_says_that_it_failed(visit: Visit
     page.get_by_text(LIVE["not_made"].format(reason=LIVE["no_service"])).wait_for()
 
 
-def test_builder_copy_without_user_asks_for_one(visit: Visit) -> None:
+def test_builder_copy_without_user_requires_one(visit: Visit) -> None:
     page = visit.open("/")
     page.locator("#copy").click()
     page.get_by_text(LIVE["no_login"]).wait_for()
@@ -606,7 +610,7 @@ def test_builder_refused_clipboard_marks_the_code(visits: Callable[..., Visit]) 
 
 
 @pytest.mark.parametrize(
-    ("given", "button", "chosen"),
+    ("query", "button", "chosen"),
     [
         ("type=darkk", "dark", {"type": "dark"}),
         ("layout=crad", "card", {"layout": "card"}),
@@ -618,10 +622,10 @@ def test_builder_refused_clipboard_marks_the_code(visits: Callable[..., Visit]) 
     ],
 )
 def test_builder_mistake_is_corrected_by_one_click(
-    visit: Visit, given: str, button: str, chosen: dict[str, str]
+    visit: Visit, query: str, button: str, chosen: dict[str, str]
 ) -> None:
-    page = visit.open(f"{START}&{given}")
-    assert visit.query == query_of(f"{START}&{given}")
+    page = visit.open(f"{START}&{query}")
+    assert visit.query == query_of(f"{START}&{query}")
     correct = page.get_by_role("button", name=f"“{button}”")
     assert visit.is_drawn()
     correct.click()
@@ -698,11 +702,11 @@ def test_builder_github_down_is_explained(visit: Visit, github: GitHub) -> None:
 def test_builder_pending_numbers_are_requested_again(visit: Visit) -> None:
     page = visit.page
 
-    def answer_later_once(route: "Route") -> None:
+    def respond_503_once(route: "Route") -> None:
         page.unroute("**/banners/preview**format=json")
         route.fulfill(status=503, headers={"retry-after": "1"}, json={"error": "later"})
 
-    page.route("**/banners/preview**format=json", answer_later_once)
+    page.route("**/banners/preview**format=json", respond_503_once)
     page.goto(START)
     page.get_by_text(LIVE["waiting"]).wait_for()
     page.get_by_text(LIVE["waiting"]).wait_for(state="detached")
@@ -812,7 +816,7 @@ def test_builder_slow_pictures_shift_nothing(
     assert page.evaluate(SHIFTS) == 0
 
 
-# ---- For everybody ------------------------------------------------------------------------------
+# ---- Accessibility ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -859,7 +863,7 @@ def test_builder_fits_narrow_and_zoomed_screens(
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     small = [target for target in page.evaluate(TARGETS) if min(target[1:]) < 24]
     # A checkbox or a radio button is as large as its label.
-    assert [each for each in small if 'type="checkbox"' not in each[0]] == []
+    assert [control for control in small if 'type="checkbox"' not in control[0]] == []
     labels = page.locator(".choices label:has(input)")
     assert all((label.bounding_box() or {"height": 0})["height"] >= 24 for label in labels.all())
 

@@ -187,8 +187,8 @@ def test_check_reports_database_of_running_service(github: Running, served_dir: 
 
 
 def left(github: Running, token: str) -> int:
-    answer = github.get("/rate_limit", authorization=f"Bearer {token}")
-    remaining: int = answer.json()["resources"]["graphql"]["remaining"]
+    response = github.get("/rate_limit", authorization=f"Bearer {token}")
+    remaining: int = response.json()["resources"]["graphql"]["remaining"]
     return remaining
 
 

@@ -58,7 +58,7 @@ def test_sigkill_leaves_no_process_and_restart_works() -> None:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as service:
             first = service.get("/banners/preview?username=mia-maintains&format=json").json()
-            until(lambda: _is_kept(service))
+            until(lambda: _is_saved(service))
             service.stop(signal.SIGKILL)
         until(lambda: processes_of(folder) == [])
         with running("serve", "--demo", env=env) as service:
@@ -66,7 +66,7 @@ def test_sigkill_leaves_no_process_and_restart_works() -> None:
             assert second["fetched_at"] == first["fetched_at"]
 
 
-def _is_kept(service: Running) -> bool:
+def _is_saved(service: Running) -> bool:
     body = {"username": "mia-maintains"}
     return httpx2.post(service.url + "/banners", json=body).status_code in {200, 201}
 

@@ -1,5 +1,5 @@
 """
-`docker compose up --build`, really: every service killed and paused while a proxy asks for pictures.
+`docker compose up --build` with every service killed and paused while a proxy requests pictures.
 
 Not part of `./run_tests.sh`: it needs a Docker engine, and takes ten minutes. `make compose-test`
 runs it and prints the table.
@@ -27,7 +27,7 @@ from tests.acceptance.compose_stack import (
     open_compose_stack,
     require_docker,
 )
-from tests.acceptance.fault_checks import HEADING, MAX_PICTURE_SECONDS, Row, new_login, wait_until
+from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, Row, new_login, wait_until
 from tests.acceptance.image_proxy import ImageProxy, ProxyResponse
 from tests.acceptance.processes import reachable_dir
 
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 KNOWN = "mia-maintains"
 BANNER = f"/banners/{KNOWN}-default"
-ASKS_PER_SECOND = 20
+REQUESTS_PER_SECOND = 20
 PAUSE_SECONDS = 20.0
 BACK_SECONDS = 60.0
 GATEWAY_BACK_SECONDS = 5.0
@@ -47,14 +47,6 @@ COLLATION_OF_NAMES = """
     where attrelid = 'banners'::regclass and attname = 'name'
 """
 SERVICES = ("api", "renderer", "storage", "kafka", "api-psgr")
-
-
-@pytest.fixture(scope="module")
-def rows() -> Iterator[list[Row]]:
-    """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +107,7 @@ class BackgroundLoad:
         )
         with ThreadPoolExecutor(100) as pool:
             futures: list[Future[ProxyResponse]] = []
-            while not stop.wait(1 / ASKS_PER_SECOND):
+            while not stop.wait(1 / REQUESTS_PER_SECOND):
                 futures.append(pool.submit(self._proxy.fetch, next(kinds)()))
             self.responses += [future.result() for future in futures]
 
@@ -216,7 +208,7 @@ def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
     assert stack.containers("gateway") != [before]
     broken = [response for response in load.responses if not _is_in_time(response)]
     assert not [response for response in broken if response.status], broken[:10]
-    assert len(broken) <= GATEWAY_BACK_SECONDS * ASKS_PER_SECOND
+    assert len(broken) <= GATEWAY_BACK_SECONDS * REQUESTS_PER_SECOND
     slowest = max(response.seconds for response in load.responses)
     return Row("gateway replaced", len(load.responses), len(broken), slowest, seconds)
 

@@ -22,7 +22,6 @@ import pytest
 
 from tests.acceptance.breakable_backends import GitHub, Postgres, filled, small_disk
 from tests.acceptance.fault_checks import (
-    HEADING,
     FaultCheck,
     Row,
     is_healthy,
@@ -96,20 +95,6 @@ class Scene:
         """Start another service, whose cache is empty."""
         with running("serve", env=environment(**self.settings)) as served:
             yield served
-
-
-@pytest.fixture(scope="module")
-def rows() -> Iterator[list[Row]]:
-    """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[ImageProxy]:
-    with ImageProxy() as proxy:
-        yield proxy
 
 
 @pytest.fixture(scope="module")
@@ -416,10 +401,10 @@ def test_rejected_tokens_are_reported_and_break_no_picture(scene: Scene, refusal
 
 def _server_pid(data_dir: Path, *, other_than: int = 0) -> int:
     """Wait until the embedded server is ready, and return its process id."""
-    note = data_dir / "postgresql" / "postmaster.pid"
+    pid_file = data_dir / "postgresql" / "postmaster.pid"
 
     def status() -> list[str]:
-        return note.read_text().split() if note.exists() else []
+        return pid_file.read_text().split() if pid_file.exists() else []
 
     def runs() -> bool:
         return status()[-1:] == ["ready"] and status()[0] != str(other_than)

@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +14,7 @@ from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
 from tests.acceptance.breakable_backends import GitHub, frozen
 from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
-from tests.acceptance.gateway import DEPLOY, Gateway, real_ip_directives
+from tests.acceptance.gateway import Gateway, real_ip_directives
 from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import (
     Running,
@@ -62,25 +61,10 @@ def service(github: GitHub) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def gateway(service: Running) -> Iterator[Gateway]:
     with reachable_dir() as folder:
-        shutil.copytree(DEPLOY, folder / "away")
-        resource = Gateway(folder, [int(service.url.rpartition(":")[2])])
-        command = ["nginx", "-c", str(resource.file), "-g", "daemon off;"]
-        tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-        assert tested.returncode == 0, tested.stderr
-        assert "warn" not in tested.stderr
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            wait_until(resource.is_answering, limit=60)
-            yield resource
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[ImageProxy]:
-    with ImageProxy() as proxy:
-        yield proxy
+        gateway = Gateway(folder, [int(service.url.rpartition(":")[2])])
+        assert gateway.find_problems() == ""
+        with gateway.run():
+            yield gateway
 
 
 def count_previews(service: Running) -> float:
@@ -108,6 +92,37 @@ def test_gateway_merges_concurrent_requests(
     url = f"{gateway.url}/banners/preview?username={new_login()}"
     assert all(response.shows_numbers for response in proxy.fetch_all([url] * 30))
     assert count_previews(service) == before + 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api?username=LOGIN",
+        "/api/top-langs/?username=LOGIN&layout=compact",
+        "/?user=LOGIN&theme=dark",
+    ],
+)
+def test_gateway_caches_urls_of_other_services(gateway: Gateway, path: str) -> None:
+    url = path.replace("LOGIN", new_login())
+    pictures = [gateway.get(url, accept="image/*") for _ in range(2)]
+    assert [picture.headers["x-cache"] for picture in pictures] == ["MISS", "HIT"]
+    assert pictures[0].headers["content-type"].startswith("image/svg+xml")
+    assert pictures[0].content == pictures[1].content
+    missing = gateway.get(path.replace("LOGIN", missing_login()), accept="application/json")
+    assert (missing.status_code, missing.json()["error"]) == (404, "user doesn't exist")
+
+
+def test_gateway_never_caches_json_of_streaks(gateway: Gateway) -> None:
+    for _ in range(2):
+        response = gateway.get(f"/?user={KNOWN}&type=json", accept="*/*")
+        assert response.headers["x-cache"] == "BYPASS"
+        assert response.json()["username"] == KNOWN
+
+
+def test_gateway_forwards_page_without_user(gateway: Gateway) -> None:
+    page = gateway.get("/?username=mia-maintains", accept="text/html")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "x-cache" not in page.headers
 
 
 def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
@@ -168,8 +183,8 @@ def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github:
         for response in responses:
             assert response.status_code == 200
             assert response.json()["stats"]["total_repos"] == 30
-        made = gateway.get(f"/banners/{KNOWN}-never-made.json")
-    assert (made.status_code, made.json()) == (404, {"error": "banner doesn't exist"})
+        response = gateway.get(f"/banners/{KNOWN}-never-made.json")
+    assert (response.status_code, response.json()) == (404, {"error": "banner doesn't exist"})
 
 
 def test_gateway_sends_plain_to_client_without_gzip(gateway: Gateway) -> None:
@@ -279,18 +294,18 @@ def test_gateway_serves_picture_in_time_while_service_is_down(
 ) -> None:
     cached = proxy.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
-    away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
+    explanation = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid), ThreadPoolExecutor() as pool:
         program_path = f"/banners/preview?username={new_login()}"
         program = pool.submit(gateway.get, program_path, accept="*/*")
         urls = [f"{gateway.url}/banners/preview?username={new_login()}"] * 5
         responses = proxy.fetch_all([*urls, gateway.url + PREVIEW])
-        assert [response.body for response in responses] == [away] * 5 + [cached.body]
+        assert [response.body for response in responses] == [explanation] * 5 + [cached.body]
         assert max(response.seconds for response in responses) < MAX_PICTURE_SECONDS
         assert responses[-1].seconds < 0.5
         response = program.result()
         assert (response.status_code, response.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     responses = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
-    assert [response.body for response in responses] == [away, cached.body]
+    assert [response.body for response in responses] == [explanation, cached.body]
     assert max(response.seconds for response in responses) < 1.0

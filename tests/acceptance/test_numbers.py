@@ -12,7 +12,7 @@ from tests.resources import RECORDINGS, needs_recordings
 
 pytestmark = pytest.mark.postgres
 
-WHOLE = {
+COMPLETE_LISTS = {
     "wycats": "exchange.repos.wycats.2014-04.json",
     "bitwiseman": "exchange.repos.bitwiseman.2019-10.json",
     "peter-murach": "exchange.repos.peter-murach.2014-04.json",
@@ -47,9 +47,9 @@ def count_by_hand(repositories: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @needs_recordings
-@pytest.mark.parametrize("login", WHOLE)
+@pytest.mark.parametrize("login", COMPLETE_LISTS)
 def test_served_numbers_equal_independent_count(service: Running, login: str) -> None:
-    by_hand = count_by_hand(recorded(RECORDINGS / "rest" / WHOLE[login]))
+    by_hand = count_by_hand(recorded(RECORDINGS / "rest" / COMPLETE_LISTS[login]))
     response = service.get(f"/banners/preview?username={login}&format=json")
     assert response.status_code == 200
     assert response.json()["stats"] == by_hand

@@ -297,14 +297,14 @@ def _find_faults(page: "Page", families: Sequence[str], pictures: Mapping[str, b
         for start in range(0, len(labels), BATCH):
             some = labels[start : start + BATCH]
             page.evaluate(SHOW, [pictures[label].decode() for label in some])
-            found = page.evaluate(FIND_FAULTS, families)
-            problems += [f"{some[index]}: {problem}" for index, problem in found]
+            faults = page.evaluate(FIND_FAULTS, families)
+            problems += [f"{some[index]}: {problem}" for index, problem in faults]
     return problems
 
 
-def _select(cases: Sequence[T], turn: int) -> Sequence[T]:
+def _select(cases: Sequence[T], index: int) -> Sequence[T]:
     """Return all cases in the long form, else one of them, another in each turn."""
-    return cases if IS_LONG else [cases[turn % len(cases)]]
+    return cases if IS_LONG else [cases[index % len(cases)]]
 
 
 def _draw_row(row: Row) -> bytes:
@@ -379,9 +379,9 @@ def test_layout_with_any_options_has_no_overlaps(faults):
 def test_name_fits_its_area(faults, form):
     themes = (Theme.DEFAULT, Theme.DARK)
     pictures = {}
-    for turn, (label, name) in enumerate(NAMES.items()):
+    for index, (label, name) in enumerate(NAMES.items()):
         for login in ("wycats", "m" * 39):
-            for theme in _select(themes, turn):
+            for theme in _select(themes, index):
                 options = replace(FORMS[form], theme=theme)
                 pictures[f"{label}, {login}, {theme}"] = draw(_snapshot(name, login=login), options)
     assert faults(pictures) == []
@@ -407,10 +407,10 @@ def test_shown_numbers_fit_their_area(faults, layout):
         for as_of in (None, date(2026, 9, 28))
     ]
     pictures = {}
-    for first_turn, locale in enumerate(Locale):
-        for turn, show in enumerate(SHOWN_NUMBERS[layout], first_turn):
-            for snapshot in _select(snapshots, turn):
-                for number_format, as_of in _select(variants, turn):
+    for first_index, locale in enumerate(Locale):
+        for index, show in enumerate(SHOWN_NUMBERS[layout], first_index):
+            for snapshot in _select(snapshots, index):
+                for number_format, as_of in _select(variants, index):
                     options = BannerOptions(
                         layout=layout, show=show, locale=locale, number_format=number_format
                     )
@@ -435,9 +435,9 @@ def test_locale_fits_its_area(faults, form):
         (NumberFormat.LONG, date(2026, 9, 28)),
     ]
     pictures = {}
-    for first_turn, locale in enumerate(Locale):
-        for turn, (label, snapshot) in enumerate(snapshots.items(), first_turn):
-            for number_format, as_of in _select(variants, turn):
+    for first_index, locale in enumerate(Locale):
+        for index, (label, snapshot) in enumerate(snapshots.items(), first_index):
+            for number_format, as_of in _select(variants, index):
                 options = replace(FORMS[form], locale=locale, number_format=number_format)
                 name = f"{locale}, {label}, {number_format}, {as_of}"
                 pictures[name] = draw(snapshot, options, as_of=as_of)
@@ -482,10 +482,10 @@ def test_empty_state_text_fits_its_area(faults, form):
 def test_explanation_fits_its_area(faults, form):
     hosts = ("", "banners.example", "h" * 60)
     pictures = {}
-    for first_turn, locale in enumerate(Locale):
+    for first_index, locale in enumerate(Locale):
         options = replace(FORMS[form], locale=locale)
-        for turn, (label, error) in enumerate(ERRORS.items(), first_turn):
-            for host in _select(hosts, turn):
+        for index, (label, error) in enumerate(ERRORS.items(), first_index):
+            for host in _select(hosts, index):
                 name = f"{locale}, {label}, {host}"
                 pictures[name] = explain(error, options=options, host=host)
     assert faults(pictures) == []

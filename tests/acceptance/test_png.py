@@ -23,8 +23,8 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 
-from github_banners.drawing import draw, explain, png_text
-from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
+from github_banners.drawing import draw, explain
+from github_banners.drawing.fallback_fonts import WORDS_FOLDER
 from github_banners.drawing.png import SCALE, to_png
 from github_banners.drawing.png_text import FONTS, choose_fonts
 from github_banners.errors import FetchPending, GitHubUnavailable, InvalidOption
@@ -32,6 +32,7 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat, Theme
 from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
+from tests.machine_fonts import set_machine_fonts
 from tests.snapshots import REPOSITORY, make_activity
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 IMAGE = "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8"
 
-MOST_DIFFERENCE = 1.7
+MAX_DIFFERENCE = 1.7
 """Largest mean difference over all channels of all pixels, of 255."""
-MOST_OF_A_BLOCK = 42.0
+MAX_BLOCK_DIFFERENCE = 42.0
 """Largest difference of the mean of 8 x 8 pixels in a channel: antialiasing averages out there."""
 
 LANGUAGES = {"TypeScript": 34, "Rust": 22, "Go": 15, "Python": 12, "Shell": 7, "Vue": 4, "C": 2}
@@ -163,8 +164,7 @@ def page() -> "Iterator[Page]":
 
 @pytest.fixture(autouse=True)
 def no_machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    fonts = FallbackFonts([])
-    monkeypatch.setattr(png_text, "_machine_fonts", lambda: fonts)
+    set_machine_fonts(monkeypatch)
 
 
 FACES = {
@@ -203,8 +203,8 @@ def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
     )
     wide, high = (int(ET.fromstring(CASES[name]).attrib[side]) for side in ("width", "height"))
     assert compared["sizes"] == [SCALE * wide, SCALE * high] * 2
-    assert compared["mean"] < MOST_DIFFERENCE
-    assert compared["worst"] < MOST_OF_A_BLOCK
+    assert compared["mean"] < MAX_DIFFERENCE
+    assert compared["worst"] < MAX_BLOCK_DIFFERENCE
 
 
 INK = """
@@ -242,10 +242,10 @@ def test_png_text_is_in_the_order_of_the_browser(page: "Page", code: str, name: 
     """The browser gets the SVG as it is, so that its own font matching and reordering apply."""
     svg = explain(InvalidOption("layout", name, ()), options=in_locale(code, Layout.CARD))
     text = svg.decode()
-    bare = (text[: text.index("<rect")] + text[text.index('<g id="h"') :]).encode()
+    without_details = (text[: text.index("<rect")] + text[text.index('<g id="h"') :]).encode()
     fonts = ",".join(repr(family) for family, _ in FACES)
     rule = f"<style>svg *{{font-family:{fonts}!important}}</style>"
-    pictures = [photograph(page, rule + bare.decode()), to_png(bare)]
+    pictures = [photograph(page, rule + without_details.decode()), to_png(without_details)]
     expected, drawn = (_ink(page, picture) for picture in pictures)
     mirrored = _ink(page, pictures[1], is_mirrored=True)
     # Measured: .015 to .035, and .24 if mirrored.
@@ -297,21 +297,21 @@ def workers_of(parent: int) -> list[int]:
 def test_png_response_has_every_header(service: Running, repeat: str) -> None:
     path = f"/banners/preview?username=mia-maintains&title={repeat}&format=PNG"
     first = service.get(path)
-    answer = service.get(path, accept_encoding="gzip") if repeat == "hot" else first
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    assert answer.content == first.content
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "content-encoding" not in answer.headers
-    assert "vary" not in answer.headers
-    etag = answer.headers["etag"]
+    response = service.get(path, accept_encoding="gzip") if repeat == "hot" else first
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
+    assert response.content == first.content
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "content-encoding" not in response.headers
+    assert "vary" not in response.headers
+    etag = response.headers["etag"]
     assert etag.startswith('"')
-    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert int(response.headers["content-length"]) == len(response.content)
     again = service.get(path, if_none_match=etag)
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     head = httpx2.head(service.url + path, trust_env=False)
-    assert (head.status_code, head.headers["content-length"]) == (200, str(len(answer.content)))
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(response.content)))
 
 
 @pytest.mark.postgres
@@ -361,7 +361,7 @@ def test_killed_png_worker_is_replaced(service: Running) -> None:
     types = [service.get(f"{path}{number}").headers["content-type"] for number in ("a", "b")]
     (after,) = workers_of(service.process.pid)
     assert after != before
-    # Requests that met the killed worker were answered, too.
+    # Requests to the killed worker got a picture, too.
     assert types[0] in {"image/png", "image/svg+xml; charset=utf-8"}
 
 
@@ -398,8 +398,8 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
         with running("serve", env=environment(**settings)) as service:
             url = create_banner(service, username="mia-maintains")
             pictures = [service.get(url + suffix).content for suffix in (".svg", ".png")]
-        away = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
-        with running("serve", env=away) as service:
+        env = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
+        with running("serve", env=env) as service:
             responses = [service.get(url + suffix) for suffix in (".svg", ".png")]
             page, preview = (service.get(url + suffix) for suffix in ("/", "/og.png"))
             missing = service.get("/banners/nobody-here/")

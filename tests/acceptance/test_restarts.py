@@ -52,12 +52,12 @@ class Load:
     async def run_until_refused(self) -> None:
         """Send requests with all clients, half of which keep their connections."""
         async with asyncio.timeout(60):
-            await asyncio.gather(*(self._send(keeps=bool(n % 2)) for n in range(CLIENTS)))
+            await asyncio.gather(*(self._send(is_persistent=bool(n % 2)) for n in range(CLIENTS)))
 
-    async def _send(self, *, keeps: bool) -> None:
+    async def _send(self, *, is_persistent: bool) -> None:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         address = urlsplit(self.url)
-        last = "" if keeps else "Connection: close\r\n"
+        last = "" if is_persistent else "Connection: close\r\n"
         request = f"GET {self.path} HTTP/1.1\r\nHost: banners.example\r\n{last}\r\n".encode()
         while not self.is_stopped:
             is_new = connection is None

@@ -15,7 +15,6 @@ import pytest
 from github_banners.storage.open_store import open_bucket
 from github_banners.storage.store import StoredPicture
 from tests.acceptance.fault_checks import (
-    HEADING,
     FaultCheck,
     Row,
     is_healthy,
@@ -56,8 +55,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(s3_proxy: S3FaultProxy) -> Iterator[Scene]:
-    rows: list[Row] = []
+def scene(s3_proxy: S3FaultProxy, rows: list[Row], proxy: ImageProxy) -> Iterator[Scene]:
     bucket = BucketBackend(s3_proxy)
     with ExitStack() as stack:
         github = stack.enter_context(running("sandbox", "--port", "0"))
@@ -72,8 +70,7 @@ def scene(s3_proxy: S3FaultProxy) -> Iterator[Scene]:
             **bucket.environment,
         )
         served = stack.enter_context(running("serve", "--workers", "2", env=env))
-        yield Scene(served, bucket, stack.enter_context(ImageProxy()), rows)
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
+        yield Scene(served, bucket, proxy, rows)
 
 
 def test_new_banner_is_stored_in_the_bucket(scene: Scene) -> None:

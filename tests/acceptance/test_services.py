@@ -32,12 +32,6 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[ImageProxy]:
-    with ImageProxy() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
     # The log has a line for each banner at this level only.
     with reachable_dir() as folder, open_deployment(folder, LOG_LEVEL="debug") as deployment:
@@ -59,8 +53,8 @@ async def _change(deployment: Deployment, stars: int) -> int:
         assert row is not None
         repositories = (Repository(1, "work", stars=stars, language="Python"),)
         owner = Owner(row[0], KNOWN, display_name=row[1])
-        answer = OwnerRepositories(owner, repositories, datetime.now(UTC))
-        await users.upsert_owners(conn, [(answer, aggregate(repositories))])
+        fetched = OwnerRepositories(owner, repositories, datetime.now(UTC))
+        await users.upsert_owners(conn, [(fetched, aggregate(repositories))])
         row = await (
             await conn.execute("select version from banners where name = %s", [NAME])
         ).fetchone()
@@ -278,9 +272,9 @@ def test_key_rotation_refuses_no_request(deployment: Deployment, proxy: ImagePro
 def test_check_names_failing_service(deployment: Deployment) -> None:
     env = {**deployment.environment("api")}
     del env["LOG_LEVEL"]  # the services log more than the command does
-    stranger = run("check", env={**env, "SERVICES_SECRET_KEY": "another"})
-    assert stranger.returncode == 1
-    assert stranger.stdout.count("signature refused") == 2
+    result = run("check", env={**env, "SERVICES_SECRET_KEY": "another"})
+    assert result.returncode == 1
+    assert result.stdout.count("signature refused") == 2
     swapped = {"RENDERER_BASE_URL": deployment.address("storage")}
     swapped["STORAGE_BASE_URL"] = deployment.address("renderer")
     crossed = run("check", env={**env, **swapped})
@@ -289,7 +283,7 @@ def test_check_names_failing_service(deployment: Deployment) -> None:
     alone = run("check", env={**env, **nowhere})
     broken = [line.split()[0] for line in alone.stdout.splitlines() if "does not work" in line]
     assert (alone.returncode, broken) == (1, ["renderer", "Kafka"])
-    assert (stranger.stderr, alone.stderr) == ("", "")
+    assert (result.stderr, alone.stderr) == ("", "")
 
 
 def test_permanent_failure_is_dead_lettered_and_can_be_replayed(deployment: Deployment) -> None:

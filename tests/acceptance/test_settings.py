@@ -51,7 +51,7 @@ def service(folder: Path, github: Running) -> Iterator[Running]:
         yield service
 
 
-def ask(service: Running, login: str, *, client: str, **headers: str) -> httpx2.Response:
+def get_preview(service: Running, login: str, *, client: str, **headers: str) -> httpx2.Response:
     path = f"/banners/preview?username={login}&format=json"
     return service.get(path, x_forwarded_for=client, **headers)
 
@@ -61,13 +61,13 @@ def events(service: Running) -> list[dict[str, object]]:
 
 
 def test_enterprise_server_gets_token_from_file(service: Running, github: Running) -> None:
-    assert ask(service, "dev-1", client="10.0.0.1").json()["stats"]["total_repos"] == 30
+    assert get_preview(service, "dev-1", client="10.0.0.1").json()["stats"]["total_repos"] == 30
     assert github.get("/_sandbox/calls").json()["graphql"] >= 1
 
 
 def until_refused(service: Running, client: str) -> httpx2.Response:
     """Send requests as one client until the rate limit refuses one."""
-    responses = (ask(service, f"dev-{n}", client=client) for n in range(11, 60))
+    responses = (get_preview(service, f"dev-{n}", client=client) for n in range(11, 60))
     return next(response for response in responses if response.status_code != 200)
 
 
@@ -75,10 +75,10 @@ def test_rate_limit_behind_trusted_proxy_is_per_client(service: Running) -> None
     refused = until_refused(service, "10.0.0.2")
     assert (refused.status_code, refused.json()) == (429, {"error": "too many requests"})
     assert int(refused.headers["retry-after"]) >= 1
-    assert ask(service, "dev-16", client="10.0.0.3").status_code == 200
+    assert get_preview(service, "dev-16", client="10.0.0.3").status_code == 200
     # The last address in X-Forwarded-For is the one that the proxy has seen.
     assert until_refused(service, "10.9.9.9, 10.0.0.2").status_code == 429
-    assert ask(service, "dev-17", client="10.9.9.9").status_code == 200
+    assert get_preview(service, "dev-17", client="10.9.9.9").status_code == 200
 
 
 def test_cors_host_without_scheme_allows_http_and_https(service: Running) -> None:
@@ -87,8 +87,8 @@ def test_cors_host_without_scheme_allows_http_and_https(service: Running) -> Non
         ("http://example.com", "http://example.com"),
         ("https://evil.example", None),
     ):
-        answer = ask(service, "dev-1", client="10.0.0.4", origin=origin)
-        assert answer.headers.get("access-control-allow-origin") == allowed
+        response = get_preview(service, "dev-1", client="10.0.0.4", origin=origin)
+        assert response.headers.get("access-control-allow-origin") == allowed
     picture = service.get("/banners/preview?username=dev-1", origin="https://evil.example")
     assert picture.headers["access-control-allow-origin"] == "*"
 
@@ -99,9 +99,9 @@ def test_explanation_names_public_url(service: Running) -> None:
 
 
 def test_soft_ttl_sets_when_numbers_are_stale(service: Running) -> None:
-    ask(service, "dev-21", client="10.0.0.5")
+    get_preview(service, "dev-21", client="10.0.0.5")
     deadline = time.monotonic() + 5
-    while not ask(service, "dev-21", client="10.0.0.5").json()["stale"]:
+    while not get_preview(service, "dev-21", client="10.0.0.5").json()["stale"]:
         assert time.monotonic() < deadline
 
 
@@ -110,12 +110,12 @@ def test_request_timeout_limits_json_requests(service: Running, github: Running)
     httpx2.put(faults, json={"fail": ["timeout"]}).raise_for_status()
     try:
         start = time.monotonic()
-        answer = ask(service, "dev-31", client="10.0.0.6")
+        response = get_preview(service, "dev-31", client="10.0.0.6")
         seconds = time.monotonic() - start
     finally:
         httpx2.put(faults, json={}).raise_for_status()
-    assert (answer.status_code, answer.json()) == (503, {"error": "can't get preview"})
-    assert int(answer.headers["retry-after"]) >= 1
+    assert (response.status_code, response.json()) == (503, {"error": "can't get preview"})
+    assert int(response.headers["retry-after"]) >= 1
     assert 0.5 < seconds < 2
 
 
@@ -134,7 +134,7 @@ def test_storage_url_sets_where_drawings_are_stored(service: Running, folder: Pa
 
 
 def test_log_lines_are_json_with_debugging_fields(service: Running) -> None:
-    ask(service, "dev-51", client="10.0.0.8")
+    get_preview(service, "dev-51", client="10.0.0.8")
     logged = events(service)
     assert any(event["event"] == "github.requested" for event in logged)
     assert all({"timestamp", "level", "event"} <= event.keys() for event in logged)

@@ -34,7 +34,7 @@ from github_banners.models import (
 from github_banners.options import BannerOptions
 from github_banners.storage.picture_format import split_version
 from tests.acceptance.deployment import Deployment, count_messages, open_deployment, send
-from tests.acceptance.fault_checks import wait_until
+from tests.acceptance.fault_checks import printed_at_end, wait_until
 from tests.acceptance.kafka_cluster import FIRST, SECOND, move_partitions, second_broker
 from tests.acceptance.processes import reachable_dir
 from tests.long_form import IS_LONG
@@ -92,7 +92,7 @@ class Soak:
         async with await psycopg.AsyncConnection.connect(self.deployment.postgres.conninfo) as conn:
             for first in range(1, BANNERS + 1, BATCH):
                 ids = range(first, min(first + BATCH, BANNERS + 1))
-                pages = [_answer(owner_id, self._stars) for owner_id in ids]
+                pages = [_fetched_owner(owner_id, self._stars) for owner_id in ids]
                 async with conn.transaction():
                     await users.upsert_owners(conn, pages)
                     for owner_id, (owner_data, _) in zip(ids, pages, strict=True):
@@ -106,7 +106,7 @@ class Soak:
                             )
                 await asyncio.sleep(pause_seconds)
 
-    def change_one(self, stars: int) -> float:
+    def change_first_owner(self, stars: int) -> float:
         """Change the first owner only, and return the seconds until the file shows it."""
         started = time.monotonic()
         asyncio.run(self._save(stars))
@@ -117,7 +117,7 @@ class Soak:
 
     async def _save(self, stars: int) -> None:
         async with await psycopg.AsyncConnection.connect(self.deployment.postgres.conninfo) as conn:
-            await users.upsert_owners(conn, [_answer(1, stars)])
+            await users.upsert_owners(conn, [_fetched_owner(1, stars)])
 
     def outdated(self) -> dict[str, int | None]:
         """Return the banners with outdated files: name -> version of the file, None if there is none."""
@@ -158,19 +158,18 @@ class Soak:
         return row
 
 
-def _answer(owner_id: int, stars: int) -> tuple[OwnerRepositories, Stats]:
+def _fetched_owner(owner_id: int, stars: int) -> tuple[OwnerRepositories, Stats]:
     owner = Owner(owner_id, f"soak-{owner_id}", display_name=f"Soak {owner_id}")
     repositories = (Repository(owner_id, "work", stars=stars, language="Python"),)
-    portfolio = OwnerRepositories(owner, repositories, datetime.now(UTC))
-    return portfolio, aggregate(repositories)
+    fetched = OwnerRepositories(owner, repositories, datetime.now(UTC))
+    return fetched, aggregate(repositories)
 
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
     """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
+    with printed_at_end(HEADING) as rows:
+        yield rows
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +304,6 @@ def test_older_event_never_overwrites_newer_file(soak: Soak) -> None:
 
 def test_single_change_is_stored_soon(soak: Soak) -> None:
     """Print the delays; benchmarks measure them."""
-    waits = sorted(soak.change_one(stars) for stars in range(500, 520 if IS_LONG else 505))
+    waits = sorted(soak.change_first_owner(stars) for stars in range(500, 520 if IS_LONG else 505))
     median, slowest = waits[len(waits) // 2] * 1e3, waits[-1] * 1e3
     print(f"a change is stored after {median:.0f} ms, at most {slowest:.0f} ms")  # noqa: T201

@@ -76,9 +76,9 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
 # not be part of any name, FORBIDDEN_VARIABLES may not be the whole name of a variable or parameter.
 FORBIDDEN_WORDS = frozenset(
     {
-        *("bury", "buried", "craftsman", "desk", "door", "doors", "entrance", "errand", "hopeless"),
-        *("knock", "neighbour", "neighbours", "stranger", "strangers", "undrawable", "whom"),
-        *("whose", "wish", "wishes", "workshop"),
+        *("asked", "bury", "buried", "craftsman", "desk", "door", "doors", "entrance", "errand"),
+        *("everybody", "hopeless", "knock", "neighbour", "neighbours", "nobody", "somebody"),
+        *("stranger", "strangers", "undrawable", "whom", "whose", "wish", "wishes", "workshop"),
     }
 )
 FORBIDDEN_CLASSES = frozenset(
@@ -88,7 +88,7 @@ FORBIDDEN_CLASSES = frozenset(
     }
 )
 FORBIDDEN_VARIABLES = frozenset(
-    {"one", "it", "at", "found", "given", "told", "said", "kept", "asked"}
+    {"one", "it", "at", "found", "given", "told", "said", "kept", "answer", "answers"}
 )
 FORBIDDEN_PREFIXES = re.compile(r"_?(MOST|LEAST|LONGEST|DEAREST|ENOUGH)_")
 _DEFINING_NODES = (

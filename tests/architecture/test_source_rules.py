@@ -38,6 +38,7 @@ def read_modules(root: Path) -> list[Module]:
 SOURCE = Path(github_banners.__file__).parent
 MODULES = read_modules(SOURCE)
 SANDBOX_MODULES = read_modules(Path(github_sandbox.__file__).parent)
+TEST_MODULES = read_modules(Path(__file__).parents[1])
 
 
 def make_module(path: str, source: str = "") -> Module:
@@ -56,6 +57,11 @@ def test_source_has_no_violations(
     modules: list[Module], rule: Callable[[Module], list[str]]
 ) -> None:
     assert [violation for module in modules for violation in rule(module)] == []
+
+
+def test_tests_have_no_forbidden_names() -> None:
+    assert len(TEST_MODULES) > 200
+    assert [text for module in TEST_MODULES for text in find_forbidden_names(module)] == []
 
 
 def test_banners_import_third_parties_only_where_allowed() -> None:

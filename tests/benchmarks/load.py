@@ -44,7 +44,7 @@ http {{
 
 
 class Load(NamedTuple):
-    """What wrk measured in one round."""
+    """The measurements of wrk in one round."""
 
     per_second: float
     p99_milliseconds: float
@@ -85,7 +85,7 @@ def pin(pid: int) -> None:
 
 
 def prioritize(pid: int) -> None:
-    """Give a process and its children real-time priority, if that is asked for."""
+    """Give a process and its children real-time priority, if BENCH_REALTIME is set."""
     if IS_REALTIME:
         parameter = os.sched_param(_PRIORITY)
         for_each_thread(pid, lambda thread: os.sched_setscheduler(thread, os.SCHED_FIFO, parameter))

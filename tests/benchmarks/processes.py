@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.acceptance.processes import environment
+from tests.benchmarks.report import Budget, Row
 
 
 class Memory(NamedTuple):
@@ -33,12 +34,12 @@ def run_seconds(command: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def bare_python_seconds() -> float:
+def plain_python_seconds() -> float:
     """Return the seconds of a Python that does nothing."""
     return run_seconds([sys.executable, "-c", "pass"])
 
 
-def bare_python_memory() -> Memory:
+def plain_python_memory() -> Memory:
     """Return the memory of a Python that has imported asyncio and does nothing."""
     code = "import asyncio, sys; print(); sys.stdin.read()"
     with subprocess.Popen(
@@ -47,3 +48,15 @@ def bare_python_memory() -> Memory:
         assert process.stdout is not None
         process.stdout.readline()
         return read_memory(process.pid)
+
+
+def memory_row(what: str, megabytes: float, reference: float, limit: float | None = None) -> Row:
+    """Build a row of a report; the reference is the memory of Python with asyncio."""
+    return Row(
+        what=what,
+        unit="MB",
+        values=[megabytes],
+        reference="Python with asyncio",
+        reference_values=[reference],
+        budget=Budget(limit, "at most") if limit is not None else None,
+    )

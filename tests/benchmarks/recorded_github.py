@@ -73,7 +73,7 @@ async def record(sender: Sender, node_ids: Sequence[str], *, batch_size: int) ->
 
 
 class _Connection(asyncio.Protocol):
-    """Answers the requests of one connection, one after another."""
+    """Responds to the requests of one connection, one after another."""
 
     def __init__(
         self, recording: Recording, responses: dict[bytes, bytes], *, latency_seconds: float

@@ -86,23 +86,23 @@ def measure_draws(name: str, seed: int) -> Row:
     def draw_owner(owner: Snapshot) -> bytes:
         return draw(owner, options)
 
-    def render_bare(values: msgspec.Struct) -> bytes:
+    def render_template_only(values: msgspec.Struct) -> bytes:
         return render_svg(classic.template, values)
 
-    draws, bare = [], []
+    draws, template_only_draws = [], []
     for _ in range(BATCHES):
         # Each owner is drawn once, so no cache knows its texts.
         owners = [build_owner(dice) for _ in range(BATCH)]
         draws.append(per_second(draw_owner, owners))
         # After the draws, since computing the values of classic fills the same caches.
         values = [classic.compute_layout(owner, CLASSIC, None) for owner in owners]
-        bare.append(per_second(render_bare, values))
+        template_only_draws.append(per_second(render_template_only, values))
     return Row(
         what=name,
         unit="/s",
         values=draws,
         reference="bare template of classic",
-        reference_values=bare,
+        reference_values=template_only_draws,
         budget=Budget(MIN_RATIOS.get(name, MIN_RATIO), "at least", "ratio"),
     )
 

@@ -233,8 +233,8 @@ async def insert_banners(conninfo: str) -> None:
         for number in range(1, BANNERS + 1):
             owner = Owner(number, f"outbox-{number}", display_name=f"Bench Number {number}")
             repositories = (Repository(number, "work", stars=number, language="Python"),)
-            portfolio = OwnerRepositories(owner, repositories, now)
-            await users.upsert_owners(connection, [(portfolio, aggregate(repositories))])
+            fetched = OwnerRepositories(owner, repositories, now)
+            await users.upsert_owners(connection, [(fetched, aggregate(repositories))])
             await insert_banner(
                 connection,
                 owner_id=number,

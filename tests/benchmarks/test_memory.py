@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.processes import Running, reachable_dir, running
 from tests.benchmarks import watched
 from tests.benchmarks.client import fetch_all
-from tests.benchmarks.processes import bare_python_memory, read_memory
+from tests.benchmarks.processes import memory_row, plain_python_memory, read_memory
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
 
@@ -47,7 +47,7 @@ def service(serve_environment: dict[str, str], pauses_file: Path) -> Iterator[Ru
 async def test_memory_and_pauses_with_the_cache_at_its_bound(
     service: Running, pauses_file: Path, report: Report
 ) -> None:
-    reference, pid = bare_python_memory().resident, service.process.pid
+    reference, pid = plain_python_memory().resident, service.process.pid
     idle_mb = read_memory(pid).resident
     owners = range(1, OWNERS + 1)
     first = await fetch_all(service.url, (target_of(owner, 0) for owner in owners))
@@ -89,17 +89,6 @@ async def test_memory_and_pauses_with_the_cache_at_its_bound(
 def target_of(owner: int, look: int) -> str:
     """Return the address of a picture that no other pair of numbers has."""
     return f"/banners/preview?username=dev-{owner}" + (f"&title=Look+{look}" if look else "")
-
-
-def memory_row(what: str, megabytes: float, reference: float, limit: float | None = None) -> Row:
-    return Row(
-        what=what,
-        unit="MB",
-        values=[megabytes],
-        reference="Python with asyncio",
-        reference_values=[reference],
-        budget=Budget(limit, "at most") if limit is not None else None,
-    )
 
 
 def pause_row(kind: str, slices: list[dict[str, list[float]]]) -> Row:

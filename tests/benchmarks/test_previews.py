@@ -1,4 +1,4 @@
-"""The first preview of a user whom nobody has asked about, with a GitHub that takes its time."""
+"""The first preview of an unknown user, with a GitHub that responds after 100 ms."""
 
 import time
 from collections.abc import Iterator

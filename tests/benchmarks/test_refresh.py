@@ -223,21 +223,21 @@ async def track(database: Database, client: GitHubClient, now: datetime) -> list
         async with gate:
             return await client.fetch(login)
 
-    portfolios = await asyncio.gather(*(fetch(f"dev-{number + 1}") for number in range(OWNERS)))
+    all_fetched = await asyncio.gather(*(fetch(f"dev-{number + 1}") for number in range(OWNERS)))
     for first in range(0, OWNERS, 100):
-        batch = portfolios[first : first + 100]
+        batch = all_fetched[first : first + 100]
         async with database.transaction() as connection:
-            counted = [(portfolio, aggregate(portfolio.repositories)) for portfolio in batch]
+            counted = [(fetched, aggregate(fetched.repositories)) for fetched in batch]
             await users.upsert_owners(connection, counted)
-            for portfolio in batch:
-                names = [f"{portfolio.owner.login}-default"]
+            for fetched in batch:
+                names = [f"{fetched.owner.login}-default"]
                 await insert_banner(
                     connection,
-                    owner_id=portfolio.owner.id,
+                    owner_id=fetched.owner.id,
                     options=BannerOptions(),
                     names=names,
                     now=now,
                 )
-            ids = [portfolio.owner.id for portfolio in batch]
+            ids = [fetched.owner.id for fetched in batch]
             await leases.schedule_users(connection, ids, now=now, interval=INTERVAL)
-    return [portfolio.owner for portfolio in portfolios]
+    return [fetched.owner for fetched in all_fetched]

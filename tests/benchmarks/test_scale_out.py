@@ -6,9 +6,6 @@ It is no part of `make bench`, because it takes minutes and its figures are not 
 
 import asyncio
 import os
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +17,7 @@ from scaling.page import replace_section
 from tests.acceptance.breakable_backends import frozen
 from tests.acceptance.deployment import Deployment, open_deployment
 from tests.acceptance.fault_checks import wait_until
-from tests.acceptance.gateway import DEPLOY, Gateway
+from tests.acceptance.gateway import Gateway
 from tests.acceptance.processes import reachable_dir
 from tests.benchmarks.client import fetch_all
 from tests.benchmarks.load import require
@@ -225,14 +222,8 @@ def fetch(url: str, targets: list[str]) -> None:
 def gateway(scaled: ScaledDeployment, processes: int) -> Iterator[tuple[str, int]]:
     """Run nginx in front of the apis; returns its address and its pid."""
     with reachable_dir() as folder:
-        shutil.copytree(DEPLOY, folder / "away")
         addresses = [scaled.address(name) for name in numbered("api", processes)]
         ports = [int(address.rpartition(":")[2]) for address in addresses]
         configured = Gateway(folder, ports)
-        command = ["nginx", "-c", str(configured.file), "-g", "daemon off;"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                wait_until(configured.is_answering, limit=60)
-                yield configured.url, process.pid
-            finally:
-                process.send_signal(signal.SIGQUIT)
+        with configured.run() as process:
+            yield configured.url, process.pid

@@ -1,4 +1,4 @@
-"""How soon commands answer and services are ready, and what services take while nobody asks."""
+"""Time until commands end and services are ready, and memory of idle services."""
 
 import sys
 import time
@@ -12,8 +12,9 @@ from github_banners.database import embedded
 from tests.acceptance.deployment import Deployment, open_deployment
 from tests.acceptance.processes import environment, reachable_dir, running
 from tests.benchmarks.processes import (
-    bare_python_memory,
-    bare_python_seconds,
+    memory_row,
+    plain_python_memory,
+    plain_python_seconds,
     read_memory,
     run_seconds,
 )
@@ -32,7 +33,7 @@ def test_seconds_until_ready(report: Report) -> None:
     new, existing, new_alone, existing_alone = [], [], [], []
     python, help_ = [], []
     for _ in range(ROUNDS):
-        python.append(bare_python_seconds())
+        python.append(plain_python_seconds())
         help_.append(run_seconds([sys.executable, "-m", "github_banners", "--help"]))
         with reachable_dir() as folder, reachable_dir() as reference:
             new_alone.append(seconds_of_postgresql(reference / "postgresql"))
@@ -72,7 +73,7 @@ def test_seconds_until_ready(report: Report) -> None:
 
 
 def seconds_until_ready(data_dir: Path) -> float:
-    """Start `serve`; returns the seconds until it says that it can answer."""
+    """Start `serve`; returns the seconds until it logs that it is ready."""
     started = time.perf_counter()
     # Nothing listens there: a service becomes ready without GitHub.
     env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL="http://127.0.0.1:9")
@@ -82,7 +83,7 @@ def seconds_until_ready(data_dir: Path) -> float:
 
 
 def seconds_of_postgresql(data_dir: Path) -> float:
-    """Start the server that `serve` brings along; returns the seconds until it answers."""
+    """Start the server that `serve` brings along; returns the seconds until it accepts connections."""
     started = time.perf_counter()
     with embedded.run_embedded_server(data_dir, on_progress=lambda _: None):
         return time.perf_counter() - started
@@ -110,15 +111,17 @@ def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None
         for name in SERVICES:
             deployment[name].get("/readyz").raise_for_status()
         memories = {name: read_memory(deployment[name].process.pid) for name in SERVICES}
-    reference = bare_python_memory()
+    reference = plain_python_memory()
     report.add(
         Title.IDLE,
         *(
-            memory_row(f"{name}, resident", memory.resident, reference.resident)
+            memory_row(f"{name}, resident", memory.resident, reference.resident, limit=55)
             for name, memory in memories.items()
         ),
         *(
-            memory_row(f"{name}, proportional", memory.proportional, reference.proportional)
+            memory_row(
+                f"{name}, proportional", memory.proportional, reference.proportional, limit=55
+            )
             for name, memory in memories.items()
         ),
         Row(
@@ -133,15 +136,4 @@ def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None
             "2^20 bytes. Resident are all pages, those of the interpreter and of libraries that other "
             "processes share included; in the proportional size these are divided among them."
         ),
-    )
-
-
-def memory_row(what: str, megabytes: float, reference: float) -> Row:
-    return Row(
-        what=what,
-        unit="MB",
-        values=[megabytes],
-        reference="Python with asyncio",
-        reference_values=[reference],
-        budget=Budget(55, "at most"),
     )

@@ -17,7 +17,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from structlog.testing import capture_logs
 
 from github_banners.api.refresh import Refresh
-from github_banners.database import account_budgets, banner_versions, leases, session, users
+from github_banners.database import (
+    account_budgets,
+    banner_versions,
+    connect,
+    leases,
+    session,
+    users,
+)
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Connection, Database
@@ -39,7 +46,7 @@ from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
-from tests.integration.database.samples import DAY, HOUR, NOON, answer
+from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 from tests.integration.fake_github import FakeGitHub
 from tests.integration.pgbouncer import PGBOUNCER, pooled
 
@@ -84,7 +91,7 @@ def fetch(conninfo: str, query: str) -> list[tuple[object, ...]]:
 
 @contextmanager
 def role(conninfo: str, name: str, *settings: str) -> Iterator[str]:
-    """Make a role of our own with settings; gives the conninfo for it."""
+    """Create a role with settings, and yield a conninfo for it."""
     execute(conninfo, f"create role {name} login superuser", *settings)
     try:
         yield make_conninfo(conninfo, user=name)
@@ -97,13 +104,13 @@ async def save_and_read(conninfo: str) -> None:
     """Do what the service does with every kind of value: numbers, text, times, intervals, bytes."""
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            [saved] = await users.upsert_owners(conn, [answer(name="Ünï 🚀 日本")], now=NOON)
+            [saved] = await users.upsert_owners(conn, [fetched_owner(name="Ünï 🚀 日本")], now=NOON)
             await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
             await leases.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
-            found = await select_banner_with_snapshot(conn, "a", now=NOON)
-            assert found is not None
-            assert found[1] == saved
+            result = await select_banner_with_snapshot(conn, "a", now=NOON)
+            assert result is not None
+            assert result[1] == saved
             assert (saved.fetched_at, saved.owner.display_name) == (NOON, "Ünï 🚀 日本")
             [due] = await leases.lease_due_users(conn, now=NOON + HOUR)
             assert due.id == 1
@@ -335,7 +342,7 @@ async def test_n8_session_libpq_variables_have_no_effect(
 ) -> None:
     monkeypatch.setenv(name, value)
     conn = await session.connect(server)
-    async with conn, session.transaction(conn, schema="public"):
+    async with conn, connect.transaction(conn, schema="public"):
         row = await (await conn.execute("select 'é🚀', timestamptz '2026-11-22 12:00Z'")).fetchone()
     assert row == ("é🚀", NOON)
 
@@ -349,7 +356,7 @@ async def test_e15_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> N
         module = __import__(
             f"github_banners.database.migrations.versions.{revision}", fromlist=["x"]
         )
-        execute(empty, getattr(module, "_TABLES", None) or module._INDEX)
+        execute(empty, getattr(module, "TABLES", None) or module.INDEX)
     execute(
         empty,
         *_revision("0002"),
@@ -424,21 +431,23 @@ async def test_n16_lookup_missing_tables_are_unavailable(empty: str) -> None:
 async def refreshing(
     conninfo: str, bad: OwnerRepositories
 ) -> AsyncIterator[tuple[Refresh, Database]]:
-    """Twenty owners who are due, one of whom GitHub answers oddly for."""
+    """Yield a refresh of twenty due owners, one of them with a malformed response."""
 
-    class Odd:
+    class OddGitHub:
         async def fetch_many(
             self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
         ) -> list[OwnerRepositories | BannersError]:
             return [
-                bad if owner.id == bad.owner.id else answer(owner.id, at=NOON + HOUR, stars=7)[0]
+                bad
+                if owner.id == bad.owner.id
+                else fetched_owner(owner.id, fetched_at=NOON + HOUR, stars=7)[0]
                 for owner in owners
             ]
 
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
             ids = range(1, 21)
-            await users.upsert_owners(conn, [answer(owner_id) for owner_id in ids], now=NOON)
+            await users.upsert_owners(conn, [fetched_owner(owner_id) for owner_id in ids], now=NOON)
             for owner_id in ids:
                 name = [f"b-{owner_id}"]
                 await insert_banner(
@@ -446,7 +455,9 @@ async def refreshing(
                 )
             await leases.schedule_users(conn, ids, now=NOON, interval=HOUR)
         yield (
-            Refresh(database=database, github=Odd(), interval=HOUR, clock=lambda: NOON + HOUR),
+            Refresh(
+                database=database, github=OddGitHub(), interval=HOUR, clock=lambda: NOON + HOUR
+            ),
             database,
         )
 
@@ -505,14 +516,17 @@ async def test_f5_raise_versions_many_banners_in_parts(
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 4)
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            await users.upsert_owners(conn, [answer(1), answer(2)], now=NOON)
+            await users.upsert_owners(conn, [fetched_owner(1), fetched_owner(2)], now=NOON)
             for owner_id, theme in itertools.product((1, 2), list(Theme)[:10]):
                 names = [f"{owner_id}-{theme}"]
                 options = BannerOptions(theme=theme)
                 await insert_banner(conn, owner_id=owner_id, options=options, names=names, now=NOON)
         raised = []
         async with database.transaction() as conn:
-            changed = [answer(1, stars=9, at=NOON + HOUR), answer(2, stars=9, at=NOON + HOUR)]
+            changed = [
+                fetched_owner(1, stars=9, fetched_at=NOON + HOUR),
+                fetched_owner(2, stars=9, fetched_at=NOON + HOUR),
+            ]
             await users.upsert_owners(conn, changed, now=NOON + HOUR)
         raised.append(_count_raised(conninfo))
         while True:
@@ -538,7 +552,7 @@ async def test_f9_wrong_clock_times_are_replaced(conninfo: str) -> None:
     ahead = NOON + YEAR
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            await users.upsert_owners(conn, [answer(at=ahead)], now=ahead)
+            await users.upsert_owners(conn, [fetched_owner(fetched_at=ahead)], now=ahead)
             await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=ahead)
             await leases.schedule_users(conn, [1], now=ahead, interval=HOUR)
             await leases.lease_due_users(conn, now=ahead + HOUR)
@@ -552,7 +566,7 @@ async def test_f9_wrong_clock_times_are_replaced(conninfo: str) -> None:
             await conn.execute("update users set leased_until = %s", [ahead])
             [owner] = await leases.lease_due_users(conn, now=NOON, interval=HOUR)
         async with database.transaction() as conn:
-            [saved] = await users.upsert_owners(conn, [answer()], now=NOON)
+            [saved] = await users.upsert_owners(conn, [fetched_owner()], now=NOON)
             await leases.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
             [(banner, _)] = await leases.lease_unpublished_banners(conn, now=NOON)
@@ -565,7 +579,7 @@ async def test_f9_wrong_clock_times_are_replaced(conninfo: str) -> None:
 
 async def test_f9_wrong_clock_released_owner_is_due_again(conninfo: str) -> None:
     async with Database(conninfo) as database, database.transaction() as conn:
-        await users.upsert_owners(conn, [answer(at=NOON + YEAR)], now=NOON + YEAR)
+        await users.upsert_owners(conn, [fetched_owner(fetched_at=NOON + YEAR)], now=NOON + YEAR)
         await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
         await conn.execute("update users set due_at = %s", [NOON + YEAR])
         await leases.release_users(conn, {1: NOON + HOUR})
@@ -584,27 +598,27 @@ async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted
     github.gate.set()
     github.add("ada", 7)
 
-    async def ask(lookup: Lookup) -> LookupResult:
+    async def find_ada(lookup: Lookup) -> LookupResult:
         deadline = Deadline(5, 5)
-        found = await lookup.find_by_login("ada", deadline=deadline, charge=lambda **_: None)
+        result = await lookup.find_by_login("ada", deadline=deadline, charge=lambda **_: None)
         await lookup.writer.wait(7, timeout_seconds=5)
-        return found
+        return result
 
     async with Database(conninfo) as database:
         lookup = Lookup(
             database=database, github=github, batch_fetcher=github, ttls=Ttls(), clock=clock
         )
-        await ask(lookup)
+        await find_ada(lookup)
         time[0] = NOON
         if is_restarted:
             await lookup.close()
             lookup = Lookup(
                 database=database, github=github, batch_fetcher=github, ttls=Ttls(), clock=clock
             )
-        answers = [await ask(lookup) for _ in range(4)]
+        results = [await find_ada(lookup) for _ in range(4)]
         await lookup.close()
     assert len(github.requests) == 2
-    assert [found.snapshot.fetched_at for found in answers] == [NOON] * 4
+    assert [result.snapshot.fetched_at for result in results] == [NOON] * 4
     assert fetch(conninfo, "select fetched_at, version from users") == [
         (NOON, to_epoch_microseconds(NOON))
     ]
@@ -612,9 +626,9 @@ async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted
 
 async def test_f9_wrong_clock_budget_expires_at_once(conninfo: str) -> None:
     async def report(conn: Connection, now: datetime, remaining: int) -> tuple[int, bool]:
-        said = account_budgets.BudgetReport(remaining, now + HOUR, now)
+        budget_report = account_budgets.BudgetReport(remaining, now + HOUR, now)
         budget = await account_budgets.update_budget(
-            conn, "a", "graphql", limit=5000, report=said, unreported=0, now=now
+            conn, "a", "graphql", limit=5000, report=budget_report, unreported=0, now=now
         )
         await account_budgets.delete_expired_leases(conn, "a", "graphql", observed_at=None, now=now)
         return budget

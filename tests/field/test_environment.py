@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ import yaml
 from github_banners.cli import base
 from github_banners.cli.services import metrics_ports
 from github_banners.database import embedded_binaries, embedded_process
-from github_banners.diagnostics import DiagnosticsReport, _check_folder, _check_ports
+from github_banners.diagnostics import DiagnosticsReport, check_folder, check_ports
 from github_banners.errors import ConfigurationError, InvalidSettings
 from github_banners.serving.server import open_listener
 from github_banners.serving.terminal import escape_controls
@@ -40,7 +39,7 @@ TOKEN, BOM = "ghp_abcdef", "\ufeff"
 
 
 def listed(*cases: tuple[Any, ...]) -> list[Any]:
-    """The first of each case is the row that it stands for."""
+    """The first value of each case is its name."""
     return [pytest.param(*values, id=row) for row, *values in cases]
 
 
@@ -306,9 +305,9 @@ def test_find_reason_returns_last_error(log: str, reason: str, tmp_path: Path) -
 
 
 def test_n14_require_account_name_missing_entry_gives_advice() -> None:
-    nobody_at_all = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
+    missing_account = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
     with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
-        embedded_binaries.require_account_name(nobody_at_all)
+        embedded_binaries.require_account_name(missing_account)
 
 
 def test_n14_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +373,7 @@ def test_f8_descriptor_limit_bounds_connections() -> None:
 @pytest.mark.parametrize("delay_seconds", [0.4, 0.7, 1.1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_f19_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
-    """With a database that is away, so that the pool of connections is opening all the time."""
+    """With a database that is down, so that the pool of connections is opening all the time."""
     env = environment(
         PORT="0", DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x",
         KAFKA_BROKERS_ADDRS="127.0.0.1:1", RENDERER_BASE_URL="http://127.0.0.1:1",
@@ -443,7 +442,7 @@ def test_report_warnings_control_characters_are_escaped(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "deploy/compose.zookeeper.yaml"])
 def test_f22_compose_containers_are_confined(file: str) -> None:
     text = (CHECKOUT / file).read_text().replace("!override", "")
-    # What an override leaves out, the file below it says.
+    # What an override leaves out is in the file that it overrides.
     services = {
         name: service for name, service in yaml.safe_load(text)["services"].items()
         if (file, name) != ("deploy/compose.zookeeper.yaml", "kafka")
@@ -459,11 +458,11 @@ async def test_n9_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("github_banners.diagnostics._PORT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
-        port, metrics_port = await _check_ports(Settings(**ports))
+        port, metrics_port = await check_ports(Settings(**ports))
     assert port.is_broken
     assert "Set PORT to a free port" in port.text
     assert not metrics_port.is_broken
-    (elsewhere,) = await _check_ports(Settings(host=ListenHost("203.0.113.7"), port=free_port()))
+    (elsewhere,) = await check_ports(Settings(host=ListenHost("203.0.113.7"), port=free_port()))
     assert elsewhere.is_broken
 
 
@@ -473,12 +472,12 @@ def test_n9_check_folder_writes_and_removes_file(
     written: list[Path] = []
     sync = os.fsync
 
-    def note(descriptor: int) -> None:
+    def record_files(descriptor: int) -> None:
         sync(descriptor)
         written.extend(tmp_path.iterdir())
 
-    monkeypatch.setattr(os, "fsync", note)
-    assert not _check_folder("banners", tmp_path / "not" / "yet").is_broken
+    monkeypatch.setattr(os, "fsync", record_files)
+    assert not check_folder("banners", tmp_path / "not" / "yet").is_broken
     assert len(written) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -490,37 +489,21 @@ def test_n9_check_folder_full_disk_is_found(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    found_full = _check_folder("database", tmp_path)
-    assert found_full.is_broken
-    assert "No space left on device: set DATA_DIR" in found_full.text
+    check = check_folder("database", tmp_path)
+    assert check.is_broken
+    assert "No space left on device: set DATA_DIR" in check.text
     assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def gateway_without_api() -> Iterator[Gateway]:
-    with reachable_dir() as folder:
-        shutil.copytree(DEPLOY, folder / "away")
-        gateway = Gateway(folder, api_ports=[1])
-        command = ["nginx", "-c", str(gateway.file), "-g", "daemon off;"]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                with socket.socket() as client:
-                    if client.connect_ex(("127.0.0.1", gateway.port)) == 0:
-                        break
-                time.sleep(0.05)
-            yield gateway
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(10)
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
+    """Run the gateway without an api."""
     if shutil.which("nginx") is None:
         pytest.skip("nginx is not installed")
-    with gateway_without_api() as there:
-        yield there
+    with reachable_dir() as folder:
+        gateway = Gateway(folder, api_ports=[1])
+        with gateway.run():
+            yield gateway
 
 
 @pytest.mark.parametrize(
@@ -541,14 +524,16 @@ def gateway() -> Iterator[Gateway]:
 def test_gateway_has_no_default_page(
     gateway: Gateway, method: str, path: str, size_bytes: int, status: int
 ) -> None:
-    answer = httpx2.request(method, gateway.url + path, content=bytes(size_bytes), trust_env=False)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
-    assert answer.json()["error"]
-    assert ("retry-after" in answer.headers) == (status == 503)
+    response = httpx2.request(
+        method, gateway.url + path, content=bytes(size_bytes), trust_env=False
+    )
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
+    assert response.json()["error"]
+    assert ("retry-after" in response.headers) == (status == 503)
 
 
 @pytest.mark.parametrize(
-    ("given", "resolv_conf", "resolver"),
+    ("resolver_setting", "resolv_conf", "resolver"),
     listed(
         ("E9 Docker", "", "nameserver 127.0.0.11\noptions ndots:0\n", "127.0.0.11"),
         ("E9 Podman", "", "search dns.podman\nnameserver 10.89.0.1\n", "10.89.0.1"),
@@ -559,14 +544,14 @@ def test_gateway_has_no_default_page(
     ),
 )
 def test_gateway_uses_container_name_server(
-    given: str, resolv_conf: str, resolver: str | None, tmp_path: Path
+    resolver_setting: str, resolv_conf: str, resolver: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / "resolv.conf").write_text(resolv_conf)
     script = (DEPLOY / "start-gateway").read_text()
     script = script.replace('/docker-entrypoint.sh nginx -g "daemon off;"', "printenv RESOLVER")
     ended = subprocess.run(
         ["sh", "-c", script],
-        env=environment(RESOLVER=given, RESOLV_CONF=str(tmp_path / "resolv.conf")),
+        env=environment(RESOLVER=resolver_setting, RESOLV_CONF=str(tmp_path / "resolv.conf")),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.stdout.strip() == (resolver or "")

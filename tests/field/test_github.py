@@ -9,7 +9,7 @@ import asyncio
 import gzip
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import stamina
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,8 +37,14 @@ from github_banners.github.transport import (
 )
 from github_banners.models import Owner, OwnerRepositories, Stats
 from github_banners.settings import Secret
-from tests.unit.github.samples import NOW, owner_node, rate, reply, repository_node
-from tests.unit.github.wire import Wire, opened, said
+from tests.unit.github.fake_api import FakeGitHubApi, json_response, open_client
+from tests.unit.github.samples import (
+    NOW,
+    build_response,
+    owner_node,
+    rate_limit_headers,
+    repository_node,
+)
 
 TOKEN, OTHER_TOKEN = "ghp_Token0123456789", "ghp_Other0123456789"
 OWNERS = [Owner(number, f"dev-{number}", f"U_{number}") for number in range(1, 21)]
@@ -50,29 +55,25 @@ BEFORE = Stats(10, 10, 0, 30, 20, {"Python": 10})
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(autouse=True)
-def hurried() -> Iterator[None]:
-    """Retry without a delay."""
-    with stamina.set_testing(True, attempts=3):
-        yield
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
-def good_node(number: int) -> dict[str, Any]:
+def valid_node(number: int) -> dict[str, Any]:
     repositories = [repository_node(number * 100 + n) for n in range(10)]
     return owner_node(*repositories) | {"databaseId": number, "id": f"U_{number}"}
 
 
 def changed(**fields: Any) -> dict[str, Any]:
-    return good_node(ODD) | fields
+    return valid_node(ODD) | fields
 
 
 def with_list(**fields: Any) -> dict[str, Any]:
-    node = good_node(ODD)
+    node = valid_node(ODD)
     return node | {"repositories": node["repositories"] | fields}
 
 
 def with_repository(**fields: Any) -> dict[str, Any]:
-    nodes = good_node(ODD)["repositories"]["nodes"]
+    nodes = valid_node(ODD)["repositories"]["nodes"]
     return with_list(nodes=[nodes[0] | fields, *nodes[1:]])
 
 
@@ -80,7 +81,7 @@ def about(path: list[Any], kind: str) -> list[dict[str, Any]]:
     return [{"type": kind, "path": path, "message": f"odd: {kind}"}]
 
 
-def ids_asked(request: httpx2.Request) -> list[int]:
+def requested_ids(request: httpx2.Request) -> list[int]:
     ids = json.loads(request.content)["variables"].get("ids", [])
     return [int(node_id.removeprefix("U_")) for node_id in ids]
 
@@ -89,22 +90,22 @@ def graphql(node: Any, errors: Callable[[int], list[dict[str, Any]]] | None = No
     """Return a response with many owners: the malformed one has `node`, and errors with its path."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:
-        ids = ids_asked(request)
-        nodes = [node if number == ODD else good_node(number) for number in ids]
+        ids = requested_ids(request)
+        nodes = [node if number == ODD else valid_node(number) for number in ids]
         body: dict[str, Any] = {"data": {"nodes": nodes}}
         if errors is not None and ODD in ids:
             body["errors"] = errors(ids.index(ODD))
-        return said(body)
+        return json_response(body)
 
     return respond
 
 
-def good_rest(request: httpx2.Request) -> httpx2.Response:
+def valid_rest(request: httpx2.Request) -> httpx2.Response:
     number = int(request.url.path.split("/")[2])
     if not request.url.path.endswith("/repos"):
         owner = {"id": number, "login": f"dev-{number}", "node_id": f"U_{number}"}
-        return said(owner | {"public_repos": 10})
-    return said(
+        return json_response(owner | {"public_repos": 10})
+    return json_response(
         [
             {"id": number * 100 + n, "name": f"r{n}", "stargazers_count": 3, "forks_count": 2}
             for n in range(10)
@@ -112,8 +113,8 @@ def good_rest(request: httpx2.Request) -> httpx2.Response:
     )
 
 
-def rest_that_is(status: int) -> Any:
-    return lambda request: said({"message": "odd"}, status=status)
+def rest_failing_with(status: int) -> Any:
+    return lambda request: json_response({"message": "odd"}, status=status)
 
 
 @dataclass
@@ -121,19 +122,19 @@ class Scene:
     """A malformed response, and the expected results of a batch of twenty owners."""
 
     graphql: Any
-    rest: Any = good_rest
+    rest: Any = valid_rest
     saved: bool = True
     gone: bool = False
     tokens: tuple[str, ...] = (TOKEN,)
 
-    async def run(self) -> tuple[dict[int, OwnerRepositories | BannersError], Wire]:
-        wire = Wire()
-        wire.graphql, wire.rest = self.graphql, self.rest
-        async with opened(wire, *self.tokens) as github:
+    async def run(self) -> tuple[dict[int, OwnerRepositories | BannersError], FakeGitHubApi]:
+        api = FakeGitHubApi()
+        api.graphql, api.rest = self.graphql, self.rest
+        async with open_client(api, *self.tokens) as github:
             batch = BatchFetcher(github, clock=lambda: NOW)
             previous = {owner.id: BEFORE for owner in OWNERS}
             results = await batch.fetch_many(OWNERS, previous=previous)
-        return {owner.id: result for owner, result in zip(OWNERS, results, strict=True)}, wire
+        return {owner.id: result for owner, result in zip(OWNERS, results, strict=True)}, api
 
 
 NESTED: Any = []
@@ -141,7 +142,7 @@ for _ in range(200):
     NESTED = [NESTED]
 
 ONE_ODD_OWNER = {
-    "E7 forbidden, REST answers": Scene(graphql(None, lambda n: about(["nodes", n], "FORBIDDEN"))),
+    "E7 forbidden, REST responds": Scene(graphql(None, lambda n: about(["nodes", n], "FORBIDDEN"))),
     "E7 forbidden, two accounts": Scene(
         graphql(None, lambda n: about(["nodes", n], "FORBIDDEN")), tokens=(TOKEN, OTHER_TOKEN)
     ),
@@ -158,12 +159,12 @@ ONE_ODD_OWNER = {
     "E18 null, and gone over REST too": Scene(
         graphql(None, lambda n: about(["nodes", n], "NOT_FOUND")),
         lambda request: (
-            rest_that_is(404)(request) if "/7" in request.url.path else good_rest(request)
+            rest_failing_with(404)(request) if "/7" in request.url.path else valid_rest(request)
         ),
         saved=False,
         gone=True,
     ),
-    "E18+ null, and REST down": Scene(graphql(None), rest_that_is(503), saved=False),
+    "E18+ null, and REST down": Scene(graphql(None), rest_failing_with(503), saved=False),
     "E18 all repositories vanish": Scene(graphql(with_list(nodes=None, totalCount=0))),
     "E18+ empty list": Scene(graphql(with_list(nodes=[], totalCount=0))),
     "E18+ fewer than half": Scene(graphql(with_list(nodes=[repository_node(1)], totalCount=1))),
@@ -171,7 +172,7 @@ ONE_ODD_OWNER = {
         graphql(with_list(nodes=[repository_node(n, stargazerCount=0) for n in range(10)]))
     ),
     "E18+ vanish, and REST down": Scene(
-        graphql(with_list(nodes=None, totalCount=0)), rest_that_is(503), saved=False
+        graphql(with_list(nodes=None, totalCount=0)), rest_failing_with(503), saved=False
     ),
     "E19 repositories null": Scene(graphql(changed(repositories=None))),
     "E19 pageInfo null": Scene(graphql(with_list(pageInfo=None))),
@@ -180,7 +181,7 @@ ONE_ODD_OWNER = {
     "E19 login missing": Scene(graphql({"id": "U_7"})),
     "E19+ login with a path": Scene(graphql(changed(login="../x"))),
     "E19+ login with a line end": Scene(graphql(changed(login="a\nb"))),
-    "E19+ another owner": Scene(graphql(good_node(99))),
+    "E19+ another owner": Scene(graphql(valid_node(99))),
     "E19+ owner a list": Scene(graphql([1, 2])),
     "E19+ name a number": Scene(graphql(changed(name=5))),
     "E19 repository without id": Scene(graphql(with_repository(databaseId=None))),
@@ -197,8 +198,8 @@ ONE_ODD_OWNER = {
     "F1+ total -1": Scene(graphql(with_list(totalCount=-1))),
     "F1+ node id of a megabyte": Scene(graphql(changed(id="x" * 1_000_000))),
     "F1 nesting where a text should be": Scene(graphql(changed(name=NESTED))),
-    "F1+ nested field nobody knows": Scene(graphql(changed(unknown=NESTED))),
-    "F18 cursor that never ends": Scene(
+    "F1+ nested unknown field": Scene(graphql(changed(unknown=NESTED))),
+    "F18 endless cursor": Scene(
         graphql(with_list(totalCount=1000, pageInfo={"hasNextPage": True, "endCursor": "c"}))
     ),
 }
@@ -206,7 +207,7 @@ ONE_ODD_OWNER = {
 
 @pytest.mark.parametrize("scene", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
 async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) -> None:
-    results, wire = await scene.run()
+    results, api = await scene.run()
     others = [result for number, result in results.items() if number != ODD]
     assert all(
         isinstance(result, OwnerRepositories) and len(result.repositories) == 10
@@ -222,12 +223,17 @@ async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) 
         assert sum(repository.forks for repository in odd.repositories) == 20
     else:
         assert isinstance(odd, UnknownUser if scene.gone else GitHubUnavailable)
-    assert len(wire.asked) <= 30
+    assert len(api.requests) <= 30
 
 
 @pytest.mark.parametrize(
     "respond",
-    [rest_that_is(404), rest_that_is(500), rest_that_is(403), lambda request: said([])],
+    [
+        rest_failing_with(404),
+        rest_failing_with(500),
+        rest_failing_with(403),
+        lambda request: json_response([]),
+    ],
     ids=["N7 404", "N7+ 500", "N7+ 403", "N7+ no GraphQL"],
 )
 async def test_fetch_many_without_graphql_falls_back_to_rest(respond: Any) -> None:
@@ -239,10 +245,10 @@ async def test_fetch_many_with_deeply_nested_response_fails_one_owner_only() -> 
     """F1: JSON that is nested too deeply for the parser."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:
-        ids = ids_asked(request)
+        ids = requested_ids(request)
         if ODD in ids:
             return httpx2.Response(200, stream=httpx2.ByteStream(b'{"data":' + b"[" * 100_000))
-        return said({"data": {"nodes": [good_node(number) for number in ids]}})
+        return json_response({"data": {"nodes": [valid_node(number) for number in ids]}})
 
     results, _ = await Scene(respond).run()
     assert all(isinstance(result, OwnerRepositories) for result in results.values())
@@ -253,9 +259,9 @@ async def test_fetch_many_with_repeated_cursor_follows_it_once() -> None:
     pages = {"hasNextPage": True, "endCursor": "c"}
     page = {"data": {"node": {"repositories": {"pageInfo": pages, "nodes": []}}}}
     many = graphql(with_list(totalCount=10_000, pageInfo=pages))
-    scene = Scene(lambda request: many(request) if ids_asked(request) else said(page))
-    _, wire = await scene.run()
-    assert wire.paths().count("/graphql") <= 3
+    scene = Scene(lambda request: many(request) if requested_ids(request) else json_response(page))
+    _, api = await scene.run()
+    assert api.paths().count("/graphql") <= 3
 
 
 ODD_REST: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -272,7 +278,7 @@ ODD_REST: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "F24 last page 10^9, remaining 2*10^9": (
         {},
         {
-            **rate(remaining=2_000_000_000, reset_in=HOUR),
+            **rate_limit_headers(remaining=2_000_000_000, reset_in=HOUR),
             "link": '<https://x/?page=1000000000>; rel="last"',
         },
     ),
@@ -285,23 +291,23 @@ async def test_fetch_with_malformed_rest_record_skips_it(
 ) -> None:
     def respond(request: httpx2.Request) -> httpx2.Response:
         if not request.url.path.endswith("/repos"):
-            return said({"id": 1, "login": "Ada", "public_repos": 2})
+            return json_response({"id": 1, "login": "Ada", "public_repos": 2})
         if request.url.params["page"] != "1":
-            return said([])
+            return json_response([])
         body = [{"id": 1, "name": "good"}, {"id": 2, "name": "odd"} | record]
         encoded = json.dumps(body).encode()
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         return httpx2.Response(200, headers=raw, stream=httpx2.ByteStream(encoded))
 
-    wire = Wire()
-    wire.rest = respond
-    async with opened(wire) as github:
+    api = FakeGitHubApi()
+    api.rest = respond
+    async with open_client(api) as github:
         with capture_logs() as events:
-            portfolio = await github.fetch("Ada")
-    assert [repository.id for repository in portfolio.repositories] == ([1] if record else [1, 2])
+            fetched = await github.fetch("Ada")
+    assert [repository.id for repository in fetched.repositories] == ([1] if record else [1, 2])
     named = [event for event in events if event["event"] == "github.repositories_unreadable"]
     assert len(named) == bool(record)
-    assert len(wire.asked) <= 20
+    assert len(api.requests) <= 20
 
 
 @pytest.mark.parametrize(
@@ -315,15 +321,15 @@ def test_parse_rate_limit_with_distant_reset_caps_it_at_two_hours(reset_at: date
         "x-ratelimit-remaining": "-5",
         "x-ratelimit-reset": str(int(reset_at.timestamp())),
     }
-    room = parse_rate_limit(reply(headers=headers), resource=Resource.CORE, now=NOW)
-    assert room is not None
+    rate_limit = parse_rate_limit(build_response(headers=headers), resource=Resource.CORE, now=NOW)
+    assert rate_limit is not None
     account = Account([Credential(Secret(TOKEN))])
-    account.update_rate_limit(room)
+    account.update_rate_limit(rate_limit)
     assert not account.is_usable(Resource.CORE, now=NOW + HOUR)
     assert account.is_usable(Resource.CORE, now=NOW + 2 * HOUR + timedelta(seconds=1))
     body = {"resources": {"core": {"limit": 5000, "remaining": 0, "reset": reset_at.timestamp()}}}
     body["resources"]["core"]["reset"] = int(reset_at.timestamp())
-    standing = rest.parse_token_info(reply(body), now=NOW)
+    standing = rest.parse_token_info(build_response(body), now=NOW)
     assert isinstance(standing, rest.TokenInfo)
     assert standing.rate_limits[0].reset_at <= NOW + 2 * HOUR
 
@@ -331,50 +337,52 @@ def test_parse_rate_limit_with_distant_reset_caps_it_at_two_hours(reset_at: date
 async def test_fetch_token_owner_removes_control_characters() -> None:
     """F20: `check` prints the login of a token's owner."""
     login = "me\x1b[31mRED\x07\r\nfake: ok\u2028\x9b"
-    wire = Wire()
-    wire.graphql = lambda request: said({"data": {"viewer": {"login": login, "databaseId": 1}}})
-    async with opened(wire, TOKEN) as github:
-        key = github.sender.accounts[0].credentials[0]
-        holder = await token_owners.fetch_token_owner(github.sender, key, clock=lambda: NOW)
-    assert holder.login.isprintable()
+    api = FakeGitHubApi()
+    api.graphql = lambda request: json_response(
+        {"data": {"viewer": {"login": login, "databaseId": 1}}}
+    )
+    async with open_client(api, TOKEN) as github:
+        credential = github.sender.accounts[0].credentials[0]
+        owner = await token_owners.fetch_token_owner(github.sender, credential, clock=lambda: NOW)
+    assert owner.login.isprintable()
     headers = {"x-oauth-scopes": f"repo, {login}, " + "a," * 500}
-    standing = rest.parse_token_info(reply({"resources": {}}, headers=headers), now=NOW)
+    standing = rest.parse_token_info(build_response({"resources": {}}, headers=headers), now=NOW)
     assert isinstance(standing, rest.TokenInfo)
     assert len(standing.scopes) <= 50
     assert all(scope.isprintable() for scope in standing.scopes)
-    failure = rest.parse_owner(reply({"id": 1, "login": login}))
+    failure = rest.parse_owner(build_response({"id": 1, "login": login}))
     assert isinstance(failure, Failure)
     assert failure.message.isprintable()
 
 
 @pytest.mark.parametrize(
-    ("priority", "left", "may_ask"),
+    ("priority", "remaining", "is_sent"),
     [
         (Priority.BACKGROUND, 1501, True),
         (Priority.BACKGROUND, 1500, False),
-        (Priority.UNKNOWN, 501, True),
-        (Priority.UNKNOWN, 500, False),
-        (Priority.KNOWN, 1, True),
+        (Priority.UNKNOWN_LOGIN, 501, True),
+        (Priority.UNKNOWN_LOGIN, 500, False),
+        (Priority.KNOWN_OWNER, 1, True),
     ],
 )
 async def test_fetch_many_reserves_last_points_for_interactive_requests(
-    priority: Priority, left: int, may_ask: bool
+    priority: Priority, remaining: int, is_sent: bool
 ) -> None:
     """Growth 1: background refreshes used up the GraphQL budget and then the REST budget."""
-    wire = Wire()
-    wire.graphql, wire.rest = graphql(good_node(ODD)), good_rest
+    api = FakeGitHubApi()
+    api.graphql, api.rest = graphql(valid_node(ODD)), valid_rest
     accounts = create_accounts([Secret(TOKEN)])
     for resource in Resource:
-        headers = rate(remaining=left, reset_in=HOUR)
-        room = parse_rate_limit(reply(headers=headers), resource=resource, now=NOW)
-        assert room is not None
-        accounts[0].update_rate_limit(room)
-    async with opened(wire, accounts=accounts) as github:
+        headers = rate_limit_headers(remaining=remaining, reset_in=HOUR)
+        rate_limit = parse_rate_limit(build_response(headers=headers), resource=resource, now=NOW)
+        assert rate_limit is not None
+        accounts[0].update_rate_limit(rate_limit)
+    async with open_client(api, accounts=accounts) as github:
         results = await BatchFetcher(github, clock=lambda: NOW, priority=priority).fetch_many(
             OWNERS
         )
-    assert [isinstance(result, OwnerRepositories) for result in results] == [may_ask] * 20
-    assert wire.paths() == ["/graphql"] * may_ask
+    assert [isinstance(result, OwnerRepositories) for result in results] == [is_sent] * 20
+    assert api.paths() == ["/graphql"] * is_sent
 
 
 # ---------------------------------------------------------------------------------- over a real connection
@@ -416,7 +424,7 @@ def with_body(*chunks: bytes, repeat: int = 1, headers: str = "") -> Handler:
 
 
 @asynccontextmanager
-async def asking(
+async def open_network_client(
     url: str,
     *,
     seconds: float = 10,
@@ -435,7 +443,7 @@ async def asking(
 
 async def reason(url: str, **options: Any) -> str:
     """Fetch a user, and return the error."""
-    async with asking(url, **options) as github:
+    async with open_network_client(url, **options) as github:
         with pytest.raises(GitHubUnavailable) as caught:
             await github.fetch("ada")
     return str(caught.value)
@@ -456,7 +464,7 @@ TOO_LARGE = {
     "F2+ a million fields": with_body(b'{"id":1' + b',"a":1' * 1_000_000 + b"}"),
     "F2+ gzip that is none": with_body(b"no", headers="content-encoding: gzip\r\n"),
     "F2+ gzip cut off": with_body(BOMB[:50], headers="content-encoding: gzip\r\n"),
-    "F2+ packing never asked for": with_body(b"no", headers="content-encoding: br\r\n"),
+    "F2+ encoding never accepted": with_body(b"no", headers="content-encoding: br\r\n"),
     "F2+ 300 KB of headers": with_body(b"[]", headers="x-y: z\r\n" * 40_000),
 }
 
@@ -477,7 +485,7 @@ async def test_fetch_with_body_of_the_limit_succeeds() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
         writer.write(body + b" " * (MAX_RESPONSE_BYTES - len(body)))
 
-    async with served(handle) as port, asking(f"http://127.0.0.1:{port}") as github:
+    async with served(handle) as port, open_network_client(f"http://127.0.0.1:{port}") as github:
         assert len((await github.fetch("ada")).repositories) == 1
 
 
@@ -494,7 +502,7 @@ async def test_fetch_many_with_slow_body_stops_at_request_timeout() -> None:
 
     async with (
         served(trickle) as port,
-        asking(f"http://127.0.0.1:{port}", seconds=0.2, tokens=(TOKEN,)) as github,
+        open_network_client(f"http://127.0.0.1:{port}", seconds=0.2, tokens=(TOKEN,)) as github,
     ):
         results = await BatchFetcher(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
     assert all(isinstance(result, GitHubUnavailable) for result in results)
@@ -532,7 +540,7 @@ def make_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
     return authority, context
 
 
-async def answer_well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     head = await reader.readuntil(b"\r\n\r\n")
     body: Any = {"id": 1, "login": "Ada", "public_repos": 1}
     encoded = json.dumps([{"id": 1, "name": "x"}] if b"/repos" in head else body).encode()
@@ -544,10 +552,12 @@ async def test_fetch_trusts_private_ca_only_with_ssl_cert_file(
 ) -> None:
     """E3: an intercepting proxy, or an Enterprise Server with a private CA."""
     authority, tls = make_authority(tmp_path)
-    async with served(answer_well, tls=tls) as port:
+    async with served(respond, tls=tls) as port:
         url = f"https://localhost:{port}"
         assert "certificate is not trusted" in await reason(url)
-        async with asking(url, environment={"SSL_CERT_FILE": str(authority)}) as github:
+        async with open_network_client(
+            url, environment={"SSL_CERT_FILE": str(authority)}
+        ) as github:
             assert (await github.fetch("ada")).owner.login == "Ada"
     unfit = tmp_path / "unfit.pem"
     unfit.write_text("no certificate")
@@ -566,7 +576,7 @@ async def test_cancelled_tls_handshake_closes_its_connection() -> None:
         await reader.read()
         ended.set()
 
-    async with served(stall) as port, asking(f"https://localhost:{port}") as github:
+    async with served(stall) as port, open_network_client(f"https://localhost:{port}") as github:
         fetch = asyncio.create_task(github.fetch("ada"))
         await hello.wait()
         # While the task is referenced, no garbage collection can close the connection instead.
@@ -599,7 +609,7 @@ async def test_fetch_uses_proxy_of_environment(name: str, scheme: str) -> None:
     """E2: only the proxy can resolve the host name."""
     async with proxied() as (address, heads):
         environment = {name: f"{scheme}{address}"}
-        async with asking("http://github.test", environment=environment) as github:
+        async with open_network_client("http://github.test", environment=environment) as github:
             assert (await github.fetch("ada")).owner.login == "Ada"
     assert all(head.startswith(b"GET http://github.test/users/ada") for head in heads)
     assert all((b"proxy-authorization" in head.lower()) == ("@" in scheme) for head in heads)
@@ -675,9 +685,9 @@ async def test_fetch_failure_names_its_cause() -> None:
             with pytest.raises(GitHubUnavailable, match="time-out"):
                 await github.fetch("ada")
     refused = {"HTTP_PROXY": "http://me:s3cret@127.0.0.1:1"}
-    said_of_proxy = await reason("http://github.test", environment=refused)
-    assert "proxy: 127.0.0.1:1: the connection is refused" in said_of_proxy
-    assert "s3cret" not in said_of_proxy
+    refused_reason = await reason("http://github.test", environment=refused)
+    assert "proxy: 127.0.0.1:1: the connection is refused" in refused_reason
+    assert "s3cret" not in refused_reason
     unknown = {"HTTP_PROXY": "http://nobody.invalid:3128"}
     assert "proxy: nobody.invalid:3128" in await reason("http://github.test", environment=unknown)
     async with proxied("407 Proxy Authentication Required") as (address, _):

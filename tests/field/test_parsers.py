@@ -24,7 +24,6 @@ from aiokafka import codec as codec_module  # type: ignore[import-untyped]
 from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from starlette.requests import Request
 
-import github_banners
 from github_banners.api import public_routes as api_routes
 from github_banners.api.builder.words import negotiate_language
 from github_banners.api.rate_limit import client_address
@@ -43,9 +42,16 @@ from github_banners.messaging.decompression import DECODERS
 from github_banners.messaging.mapping import from_preview_request
 from github_banners.messaging.record_batches import read_batches
 from github_banners.messaging.schemas import BatchedBanner, PreviewRequest, StoreRequest
-from github_banners.messaging.signature_middleware import _content_length_exceeds
+from github_banners.messaging.signature_middleware import content_length_exceeds
 from github_banners.messaging.signing import Signer
-from github_banners.options import OPTIONS, parse_options, parse_options_leniently, parse_query
+from github_banners.options import (
+    CARDS,
+    OPTIONS,
+    parse_options,
+    parse_options_leniently,
+    parse_query,
+    translate_url,
+)
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
 from github_banners.storage import banner_routes, bucket_store
@@ -57,6 +63,7 @@ from github_banners.storage.picture_format import (
     split_version,
     with_version,
 )
+from tests.field.call_finder import SOURCE, called_name, find_calls
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
 from tests.unit.github.data_samples import (
     ContributionGitHub,
@@ -69,7 +76,6 @@ from tests.unit.github.data_samples import (
 from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
-SOURCE = Path(github_banners.__file__).parent
 PACKAGES = (
     *("messaging", "github", "api", "storage", "renderer"),
     *("database", "options", "drawing", "serving", "stats"),
@@ -159,7 +165,7 @@ def parse_contributions(body: bytes) -> object:
     return contributions.build_year(2026, page.counts, today=NOW.date())
 
 
-def keep_nothing(outcome: str) -> None:
+def ignore_outcome(outcome: str) -> None:
     pass
 
 
@@ -171,8 +177,8 @@ async def parse_body(body: bytes) -> object:
 
 
 async def draw_event(body: bytes) -> None:
-    async def store(ask: StoreRequest) -> None:
-        check_picture(ask.banner_info)
+    async def store(store_request: StoreRequest) -> None:
+        check_picture(store_request.banner_info)
 
     await render_and_store(parse_update(body, now=NOW), draw=draw, store=store)
 
@@ -187,16 +193,20 @@ async def call_storage(body: bytes, *, call: str = "store") -> object:
     async with httpx2.AsyncClient(transport=transport_) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
         storage = StorageClient(http, base_url="http://storage", signer=signer)
-        ask = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
+        store_request = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
         if call == "remove":
             return await storage.remove("ada-dark", version=7)
-        return await (storage.store(ask) if call == "store" else storage.store_many([ask, ask]))
+        return await (
+            storage.store(store_request)
+            if call == "store"
+            else storage.store_many([store_request, store_request])
+        )
 
 
 async def store_hostile_batch(body: bytes) -> None:
     with TemporaryDirectory() as folder:
         store = FolderStore(Path(folder), clock=lambda: NOW)
-        await store_batch(store, body, count=keep_nothing)
+        await store_batch(store, body, count=ignore_outcome)
         store.close()
 
 
@@ -234,6 +244,21 @@ def parse_banner_query(query: str) -> None:
         return
     parse_options_leniently(raw_options)
     parse_options(raw_options)
+
+
+def foreign_query_inputs(_: str) -> Iterator[Input]:
+    parameters = {each.options: each.name for card in CARDS for each in card.parameters}
+    for parameter in parameters.values():
+        for name, text in TEXTS.items():
+            yield f"{name} as {parameter}", f"username=ada&user=ada&repo=a&{parameter}={text}"
+    yield "many fields", "user&" * 10_000
+
+
+def parse_foreign_query(query: str) -> None:
+    for card in CARDS:
+        translated = translate_url(card.path, query)
+        if translated is not None and card.is_served:
+            parse_banner_query(translated)
 
 
 def read_banner_row(options: bytes, needs: Sequence[str] = ()) -> object:
@@ -345,8 +370,8 @@ CASES = [
     ),
     Case(
         "messages: a declared length",
-        ("messaging.signature_middleware:_content_length_exceeds",),
-        lambda text: _content_length_exceeds(
+        ("messaging.signature_middleware:content_length_exceeds",),
+        lambda text: content_length_exceeds(
             [(b"content-length", text.encode(errors="surrogatepass"))], max_bytes=1
         ),
         "1796000000",
@@ -375,8 +400,8 @@ CASES = [
     ),
     Case(
         "storage: the version of an object",
-        ("storage.bucket_store:_parse_version",),
-        lambda text: bucket_store._parse_version({"version": text}),
+        ("storage.bucket_store:parse_version",),
+        lambda text: bucket_store.parse_version({"version": text}),
         "1796000000",
         texts,
     ),
@@ -399,6 +424,17 @@ CASES = [
         lambda text: negotiate_language("", text),
         "de-AT, fr;q=0.5, *;q=0.1",
         texts,
+    ),
+    Case(
+        "options: a URL of another service",
+        (
+            "options.compatibility:_read_number",
+            "options.compatibility:_to_radius",
+            "options.compatibility:_to_langs_count",
+        ),
+        parse_foreign_query,
+        "username=ada&user=ada&repo=a&border_radius=4.5&langs_count=8&size_weight=0.5",
+        foreign_query_inputs,
     ),
     Case(
         "github: owners by login",
@@ -557,7 +593,7 @@ CASES = [
     *(
         Case(
             f"database: stored data, {need}",
-            ("database.owner_data:parse_content", "options.needs:parse_need"),
+            ("database.owner_data:parse_content", "options.schema:parse_need"),
             partial(parse_stored_data, need),
             dump(good),
         )
@@ -569,7 +605,7 @@ CASES = [
     ),
     Case(
         "database: the need of a banner",
-        ("options.needs:parse_need",),
+        ("options.schema:parse_need",),
         lambda need: read_banner_row(b"{}", needs=[need.decode(errors="replace")]),
         b"repository/7",
         hostile_bytes,
@@ -582,8 +618,8 @@ CASES = [
     ),
     Case(
         "database: a notification",
-        ("database.change_listener:_parse_ids",),
-        change_listener._parse_ids,
+        ("database.change_listener:parse_owner_ids",),
+        change_listener.parse_owner_ids,
         "1,2",
         texts,
     ),
@@ -647,16 +683,16 @@ NOT_FOREIGN = {
     "database.server_info:count_rows_ahead": "a count",
     "database.embedded:_stop_stale_server": "our own folder",
     "database.embedded_process:_make_preexec.prepare": "a signal",
-    "drawing.language_charts:_github_colours": "our own file",
+    "drawing.colours:_language_colours": "our own file",
+    "drawing.colours:linear_rgb": "our own colours",
+    "drawing.colours:mix": "our own colours",
+    "drawing.colours:normalise_hex": "colours that options have checked",
     "drawing.layouts.classic:_narrow": "our own drawing",
     "drawing.layouts.repository:_facts": "our own drawing",
     "drawing.png_text:_coverage": "our own file",
     "drawing.rendering:_canvas_value": "our own drawing",
     "drawing.rendering:_mirror_position": "our own drawing",
     "drawing.text:_character_widths": "our own file",
-    "drawing.themes:linear_rgb": "our own colours",
-    "drawing.themes:mix": "our own colours",
-    "drawing.themes:normalise_hex": "colours that options have checked",
     "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",
@@ -666,28 +702,8 @@ NOT_FOREIGN = {
 """Calls that parse no foreign input -> the reason."""
 
 
-def find_places() -> Iterator[str]:
-    for package in PACKAGES:
-        for file in sorted((SOURCE / package).rglob("*.py")):
-            module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
-            yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
-
-
-def _places_in(node: ast.AST, module: str, names: tuple[str, ...] = ()) -> Iterator[str]:
-    for child in ast.iter_child_nodes(node):
-        inner = names
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = (*names, child.name)
-        elif not names and isinstance(child, ast.Assign) and isinstance(child.targets[0], ast.Name):
-            inner = (child.targets[0].id,)
-        if isinstance(child, ast.Call) and _parses(child):
-            yield f"{module}:{'.'.join(inner) or '<module>'}"
-        yield from _places_in(child, module, inner)
-
-
-def _parses(call: ast.Call) -> bool:
-    function = call.func
-    name = getattr(function, "attr", getattr(function, "id", ""))
+def parses(call: ast.Call) -> bool:
+    function, name = call.func, called_name(call)
     if name not in PARSING_CALLS or (not call.args and name not in {"ParserCreate", "GzipFile"}):
         return False
     if name == "decode":
@@ -700,13 +716,14 @@ def _parses(call: ast.Call) -> bool:
 
 def test_every_parser_has_a_hostile_case() -> None:
     registered = {place for case in CASES for place in case.places} | NOT_FOREIGN.keys()
-    places = set(find_places())
+    files = [file for package in PACKAGES for file in (SOURCE / package).rglob("*.py")]
+    places = {*find_calls(files, parses)}
     assert len(places) > 30
     assert sorted(places - registered) == []
 
 
-async def parse(case: Case, given: Any) -> object:
-    result = case.parse(given)
+async def parse(case: Case, raw: Any) -> object:
+    result = case.parse(raw)
     return await result if isawaitable(result) else result
 
 
@@ -714,10 +731,10 @@ async def parse(case: Case, given: Any) -> object:
 async def test_parser_with_hostile_input_raises_only_own_errors(case: Case) -> None:
     assert not isinstance(await parse(case, case.good), Failure)
     wrong, count = {}, 0
-    for name, given in case.inputs(case.good):
+    for name, raw in case.inputs(case.good):
         count += 1
         try:
-            await parse(case, given)
+            await parse(case, raw)
         except BannersError:
             pass
         except Exception as error:  # noqa: BLE001 - it is what is looked for

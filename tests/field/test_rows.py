@@ -23,7 +23,7 @@ from tests.acceptance.processes import environment, prepared_data_dir, running
 from tests.acceptance.test_png import create_banner
 from tests.field.test_database import conninfo, execute, fetch, server
 from tests.integration.conftest import reachable_dir
-from tests.integration.database.samples import HOUR, NOON, answer
+from tests.integration.database.samples import HOUR, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -74,7 +74,7 @@ class GitHub:
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[OwnerRepositories | BannersError]:
-        return [answer(owner.id, at=NOON + HOUR, stars=7)[0] for owner in owners]
+        return [fetched_owner(owner.id, fetched_at=NOON + HOUR, stars=7)[0] for owner in owners]
 
 
 @pytest.mark.parametrize(("table", "change"), ROWS, ids=[f"{row[0]}.{row[1][:40]}" for row in ROWS])
@@ -87,7 +87,7 @@ async def test_odd_row_fails_alone(conninfo: str, table: str, change: str) -> No
 
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            await users.upsert_owners(conn, [answer(number) for number in OWNERS], now=NOON)
+            await users.upsert_owners(conn, [fetched_owner(number) for number in OWNERS], now=NOON)
             for number in OWNERS:
                 await insert_banner(
                     conn,

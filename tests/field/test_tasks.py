@@ -6,13 +6,11 @@ The background tasks of the api have one for each SQL statement, in `test_fault_
 """
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
-import github_banners
+from tests.field.call_finder import SOURCE, called_name, find_calls
 
 TESTS = Path(__file__).parents[1]
-SOURCE = Path(github_banners.__file__).parent
 PACKAGES = ("api", "stats", "renderer", "messaging", "storage", "database", "github")
 STARTING_CALLS = {"create_task", "ensure_future", "run_in_executor", "to_thread", "Thread"}
 
@@ -21,7 +19,8 @@ LOOKUP, EVENTS, FAULTS, STORES = (
 )
 ONE_STALE_OWNER = LOOKUP + "find_by_login_unforeseen_error_in_a_batch_fails_one_owner"
 CASES = {
-    "api.background_tasks:background_tasks": FAULTS + "failing_statement_ends_no_background_task",
+    "api.background_tasks:run_background_tasks": FAULTS
+    + "failing_statement_ends_no_background_task",
     "api.banner_service:BannerService.read_stored_drawing": (
         "integration/test_outbox.py::test_read_stored_drawing_failure_is_none"
     ),
@@ -40,7 +39,7 @@ CASES = {
     "stats.data_lookup:DataLookup._fetch": (
         "integration/test_banner_data.py::test_data_that_can_not_be_saved_is_shown"
     ),
-    "stats.single_flight:SingleFlight.join_or_start": (
+    "stats.fetch:SingleFlight.join_or_start": (
         LOOKUP + "find_by_login_unforeseen_error_returns_stale_numbers_and_is_logged_once"
     ),
     "stats.snapshots:BackgroundWriter.schedule": (
@@ -94,27 +93,14 @@ NO_DATA = {
 }
 
 
-def find_places() -> Iterator[str]:
-    in_packages = (file for name in PACKAGES for file in sorted((SOURCE / name).rglob("*.py")))
-    for file in (*SOURCE.glob("*.py"), *in_packages):
-        module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
-        yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
-
-
-def _places_in(node: ast.AST, module: str, names: tuple[str, ...] = ()) -> Iterator[str]:
-    for child in ast.iter_child_nodes(node):
-        inner = names
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = (*names, child.name)
-        if isinstance(child, ast.Call):
-            function = child.func
-            if getattr(function, "attr", getattr(function, "id", "")) in STARTING_CALLS:
-                yield f"{module}:{'.'.join(inner)}"
-        yield from _places_in(child, module, inner)
+def starts_task(call: ast.Call) -> bool:
+    return called_name(call) in STARTING_CALLS
 
 
 def test_every_task_has_a_failing_case() -> None:
-    assert sorted({*find_places()} ^ (CASES.keys() | NO_DATA.keys())) == []
+    in_packages = (file for name in PACKAGES for file in (SOURCE / name).rglob("*.py"))
+    places = {*find_calls([*SOURCE.glob("*.py"), *in_packages], starts_task)}
+    assert sorted(places ^ (CASES.keys() | NO_DATA.keys())) == []
 
 
 def test_named_tests_exist() -> None:

@@ -136,7 +136,7 @@ async def fetch() -> dict[str, Snapshot]:
             clock=lambda: NOW,
         )
         return {
-            name: await render_once._fetch(github, LOGIN, options, clock=lambda: NOW)
+            name: await render_once.fetch_snapshot(github, LOGIN, options, clock=lambda: NOW)
             for name, options in (LAYOUTS | LOCALES | EXAMPLE_OPTIONS).items()
         }
 

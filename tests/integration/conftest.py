@@ -20,9 +20,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from github_banners.database import embedded, embedded_binaries, embedded_process
+from github_banners.database import embedded, embedded_binaries
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
+from tests.integration.postgres_process import run_postgres
 
 FOREIGN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "banners_template"
@@ -78,14 +79,8 @@ def foreign_server(reachable_dir: Path) -> Iterator[str]:
         pytest.skip(f"no PostgreSQL 15 in {FOREIGN_PROGRAMS}")
     data_dir = reachable_dir / "foreign"
     account = embedded_binaries.choose_server_account(data_dir)
-    embedded._create(data_dir, programs=FOREIGN_PROGRAMS, account=account)
     settings = {"unix_socket_directories": str(data_dir), "listen_addresses": "", "fsync": "off"}
-    command = [str(FOREIGN_PROGRAMS / "postgres"), "-D", str(data_dir)]
-    command += embedded._to_arguments(settings)
-    with embedded_process.run_process(
-        command, log=embedded._log_path(data_dir), account=account
-    ) as server:
-        embedded._wait_until_ready(server, data_dir)
+    with run_postgres(data_dir, settings, programs=FOREIGN_PROGRAMS, account=account):
         yield make_conninfo(host=str(data_dir), user="postgres", dbname="postgres")
 
 

@@ -30,7 +30,7 @@ class FakeGitHub:
     Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set.
 
     `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
-    years that each call for contributions was told, `known_at` their time. With `raises` set, every call raises it.
+    known years that each call for contributions passed, `known_at` their time. With `raises` set, every call raises it.
     """
 
     clock: Callable[[], datetime]
@@ -91,7 +91,7 @@ class FakeGitHub:
         *,
         known: Contributions | None = None,
         known_at: datetime | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> Contributions:
         if not self.has_token:
             raise TokenRequired
@@ -105,7 +105,7 @@ class FakeGitHub:
         owner: Owner,
         repositories: Sequence[Repository],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> tuple[RepositoryLanguages, ...]:
         await self._wait(f"sizes of {owner.login}")
         return self.sizes[owner.id]
@@ -116,7 +116,7 @@ class FakeGitHub:
         name: str,
         *,
         repository_id: int | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> RepositoryDetails:
         await self._wait(f"repository {repository_id or name}")
         if repository_id in self.details:

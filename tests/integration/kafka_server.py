@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.local_script import run_script
 from tests.resources import KAFKA_LOCAL, explain_missing
 
 # KAFKA=zookeeper tests with the last version of Kafka that supports ZooKeeper.
@@ -67,13 +68,7 @@ class Broker:
         return int(pid_file.read_text()) if pid_file.exists() else 0
 
     def _run(self, command: str, *options: str) -> str:
-        arguments = [sys.executable, str(KAFKA_LOCAL), command, "--dir", str(self.folder), *options]
-        finished = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=_START_SECONDS, check=False
-        )
-        if finished.returncode:
-            raise RuntimeError(finished.stderr.strip() or finished.stdout)
-        return finished.stdout
+        return run_script(KAFKA_LOCAL, command, self.folder, *options)
 
 
 class MockBroker:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
 from github_banners.errors import BrokerUnavailable
-from github_banners.messaging.consumer import KafkaConsumer, _cancel_within, _internal_tasks
+from github_banners.messaging.consumer import KafkaConsumer, cancel_within, internal_tasks
 from github_banners.messaging.dead_letters import list_dead_letters
 from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
 from github_banners.messaging.producer import KafkaProducer
@@ -116,7 +116,7 @@ class BrokerSide:
         client, consumer._consumer = consumer._consumer, None
         assert client is not None
         client._closed = True
-        await _cancel_within(*_internal_tasks(client))
+        await cancel_within(*internal_tasks(client))
         await client._client.close()
 
     async def kill_broker(self) -> None:

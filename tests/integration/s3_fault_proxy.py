@@ -62,7 +62,7 @@ class S3FaultProxy:
 
     `choose_fault` is called for each request, and may be replaced at any time; None means no fault.
     `change_response` is called with each response, and returns what the client gets.
-    `statuses` counts method and status of what the server itself answered, and `written` has the
+    `statuses` counts method and status of the server's own responses, and `written` has the
     versions that it has written for each path, in this order.
     """
 

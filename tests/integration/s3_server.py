@@ -5,21 +5,19 @@ Tests that need it are skipped where it or Java is missing.
 """
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.integration.local_script import run_script
 from tests.resources import S3_LOCAL, explain_missing
 
 BUCKET = "banners"
 REGION = "us-east-1"
 ACCESS_KEY = "local-identity"
 SECRET_KEY = "local-credential"
-_START_SECONDS = 300  # the first start downloads it
 
 
 class S3Server:
@@ -45,13 +43,7 @@ class S3Server:
         self._run("stop")
 
     def _run(self, command: str, *options: str) -> str:
-        arguments = [sys.executable, str(S3_LOCAL), command, "--dir", str(self.folder), *options]
-        finished = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=_START_SECONDS, check=False
-        )
-        if finished.returncode:
-            raise RuntimeError(finished.stderr.strip() or finished.stdout)
-        return finished.stdout
+        return run_script(S3_LOCAL, command, self.folder, *options)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from github_banners.api.backends import Backends, draw_locally
+from github_banners.api.backends import Backends
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.outbox import Outbox
+from github_banners.api.pictures import draw_locally
 from github_banners.api.refresh import Refresh
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
@@ -174,7 +175,7 @@ async def test_preview_fetches_only_what_it_shows(
     await scene.services.drain()
     assert await scene.preview(options) == first
     assert scene.github.requests == requests
-    # Another process finds everything in the database, but asks who has the login.
+    # Another process finds everything in the database, but requests the owner of the login.
     other = Scene(scene.database)
     shown = await other.preview(options)
     parts = ("stats", "activity", "language_sizes", "repository", "followers")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from github_banners.api import banner_data_finder
-from github_banners.api.response_cache import PictureCache, RenderRequest
+from github_banners.api.pictures import PictureCache, RenderRequest
 from github_banners.database.connect import Database
 from github_banners.errors import (
     ContributionsHidden,
@@ -117,7 +117,7 @@ async def test_years_that_can_not_be_read_hold_up_no_banner(scene: Scene) -> Non
     assert activity in [*scene.published, *await scene.publish()]
 
 
-async def test_banner_of_an_owner_whose_numbers_are_not_saved_is_not_created(scene: Scene) -> None:
+async def test_banner_of_an_owner_that_is_not_saved_is_not_created(scene: Scene) -> None:
     await scene.preview(ACTIVITY)
     await scene.services.drain()
     await execute(scene, "drop table repositories")

@@ -49,8 +49,8 @@ def get(url: str, **headers: str) -> httpx2.Response:
 
 def properties(page: str) -> dict[str, str]:
     """Return the contents of the meta elements by their `property` or `name`."""
-    found = re.findall(r'<meta (?:property|name)="([^"]+)" content="([^"]*)">', page)
-    return {name: unescape(content) for name, content in found}
+    meta = re.findall(r'<meta (?:property|name)="([^"]+)" content="([^"]*)">', page)
+    return {name: unescape(content) for name, content in meta}
 
 
 def size_of(picture: bytes) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
@@ -385,8 +386,8 @@ async def test_poll_broken_client_is_replaced(
     async def raise_error(**_: object) -> None:
         raise KafkaError("it is broken")
 
-    monkeypatch.setattr(consumer._consumer, "getmany", raise_error)
-    with capture_logs() as lines:
+    with capture_logs() as lines, monkeypatch.context() as broken:
+        broken.setattr(AIOKafkaConsumer, "getmany", raise_error)
         assert await consumer.poll(max_records=10, wait_seconds=0.1) == []
     assert sorted(revoked) == list(range(PARTITIONS))
     assert [line["event"] for line in lines] == ["broker.down"]

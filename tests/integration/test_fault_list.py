@@ -62,7 +62,7 @@ from github_banners.settings import Settings, StorageFolder, Token
 from github_banners.stats import budget as budget_module
 from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.snapshots import Invalidations
-from tests.integration.database.samples import HOUR, NOON, answer
+from tests.integration.database.samples import HOUR, NOON, fetched_owner
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -106,7 +106,7 @@ class Fault:
 
         def execute_or_fail(conn: Any, query: Any, params: Any = None, **options: Any) -> Any:
             caller = sys._getframe(1).f_code.co_name
-            if fault._concerns(caller, params):
+            if fault.applies_to(caller, params):
                 fault.hits += 1
                 assert fault.make is not None
                 raise fault.make(conn)
@@ -114,7 +114,7 @@ class Fault:
 
         return execute_or_fail
 
-    def _concerns(self, caller: str, params: Any) -> bool:
+    def applies_to(self, caller: str, params: Any) -> bool:
         if self.make is None or caller != self.function:
             return False
         if self.only_for is not None:
@@ -152,7 +152,7 @@ class Scene:
         self.conninfo = conninfo
         self.now = NOON
         self.stars = 5
-        self.answers: dict[int, Exception] = {}
+        self.errors_by_owner: dict[int, Exception] = {}
         self.published: list[tuple[str, int]] = []
 
     def clock(self) -> datetime:
@@ -166,7 +166,8 @@ class Scene:
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[Any]:
         return [
-            self.answers.get(owner.id) or answer(owner.id, at=self.now, stars=self.stars)[0]
+            self.errors_by_owner.get(owner.id)
+            or fetched_owner(owner.id, fetched_at=self.now, stars=self.stars)[0]
             for owner in owners
         ]
 
@@ -187,7 +188,7 @@ class Scene:
 
     async def track(self) -> None:
         async with self.database.transaction() as conn:
-            await users.upsert_owners(conn, [answer(number) for number in (1, 2, 3)])
+            await users.upsert_owners(conn, [fetched_owner(number) for number in (1, 2, 3)])
             for number in (1, 2, 3):
                 # Without archived repositories, so that the outbox reads the owner's repositories.
                 options = BannerOptions(include=())
@@ -258,11 +259,11 @@ async def finds_deleted(scene: Scene, fault: Fault) -> None:
     async with scene.running(scene.refresh().run):
         for make in KINDS.values():
             scene.stars += 1
-            scene.answers = {1: UnknownUser("1")}
+            scene.errors_by_owner = {1: UnknownUser("1")}
             with fault.failing(make):
                 await _until_hit(fault)
                 await scene.until("select id from users where gone_since is not null", [1])
-            scene.answers = {}
+            scene.errors_by_owner = {}
             async with asyncio.timeout(60):
                 # Repeated, because the fast clock lets leases expire while their holders save.
                 while scene.fetch("select id from users where gone_since is not null"):
@@ -276,10 +277,10 @@ async def releases_failed(scene: Scene, fault: Fault) -> None:
     async with scene.running(scene.refresh().run):
         for make in KINDS.values():
             scene.stars += 1
-            scene.answers = {2: GitHubUnavailable()}
+            scene.errors_by_owner = {2: GitHubUnavailable()}
             with fault.failing(make):
                 await _until_hit(fault)
-                scene.answers = {}
+                scene.errors_by_owner = {}
                 query = "select total_stars from users order by id"
                 await scene.until(query, [scene.stars] * 3)
 
@@ -318,7 +319,7 @@ async def _move_clock(scene: Scene) -> None:
         await scene.sleep(0)
 
 
-async def gives_banners_back(scene: Scene, fault: Fault) -> None:
+async def release_banners(scene: Scene, fault: Fault) -> None:
     refusing = [True]
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
@@ -342,7 +343,7 @@ async def gives_banners_back(scene: Scene, fault: Fault) -> None:
     moving.cancel()
 
 
-async def notes_requests(scene: Scene, fault: Fault) -> None:
+async def record_requests(scene: Scene, fault: Fault) -> None:
     await scene.track()
     refresh = scene.refresh()
     for make in KINDS.values():
@@ -353,8 +354,8 @@ async def notes_requests(scene: Scene, fault: Fault) -> None:
                 await refresh.record_requests(requested)
             except BannersError:
                 await refresh.record_requests(requested)
-        noted = scene.fetch("select last_requested_at from banners")
-        assert noted == [(scene.now,)] * 3
+        requested_at = scene.fetch("select last_requested_at from banners")
+        assert requested_at == [(scene.now,)] * 3
 
 
 async def hears_changes(scene: Scene, fault: Fault) -> None:
@@ -384,7 +385,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
         with psycopg.connect(scene.conninfo, autocommit=True) as conn:
             conn.cursor().execute("drop schema public cascade; create schema public")
         migrating = asyncio.create_task(
-            background_tasks._migrate(scene.conninfo, attempted=attempted, ready=ready)
+            background_tasks.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
         )
         try:
             with fault.failing(make, times=1):
@@ -482,12 +483,14 @@ async def removes_gone(scene: Scene, fault: Fault) -> None:
         clock=scene.clock,
         sleep=scene.sleep,
     )
-    scene.answers = {1: UnknownUser("1")}
+    scene.errors_by_owner = {1: UnknownUser("1")}
     async with scene.running(gone_users.run):
         for make in KINDS.values():
             scene.now += HOUR
             async with scene.database.transaction() as conn:
-                await users.upsert_owners(conn, [answer(1, at=scene.now)], now=scene.now)
+                await users.upsert_owners(
+                    conn, [fetched_owner(1, fetched_at=scene.now)], now=scene.now
+                )
             with fault.failing(make):
                 async with scene.database.transaction() as conn:
                     await conn.execute(
@@ -600,9 +603,9 @@ async def reserves_points(scene: Scene, fault: Fault) -> None:
     for make in KINDS.values():
         budget = ReservedBudget(scene.database, clock=scene.clock)
         with fault.failing(make, times=1), suppress(TypeError):
-            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN)
+            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN)
         async with asyncio.timeout(60):
-            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN):
+            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN):
                 await scene.sleep(0)
 
 
@@ -616,7 +619,7 @@ STATEMENTS: dict[str, Case] = {
     "banners._mark_due": serves_requests,
     "banners.count_banners": serves_requests,
     "banners.select_banner_with_snapshot": serves_requests,
-    "banners.touch_banners": notes_requests,
+    "banners.touch_banners": record_requests,
     "forgotten_users._delete_other_rows": removes_gone,
     "forgotten_users.count_removed_pictures": runs_forget,
     "forgotten_users.count_user_rows": runs_forget,
@@ -648,7 +651,7 @@ STATEMENTS: dict[str, Case] = {
     "leases.lease_unpublished_banners": publishes,
     "leases.lease_users": serves_requests,
     "leases.mark_published": publishes,
-    "leases.release_banners": gives_banners_back,
+    "leases.release_banners": release_banners,
     "leases.release_user": serves_requests,
     "leases.release_users": releases_failed,
     "leases.schedule_users": refreshes_others,
@@ -665,7 +668,7 @@ STATEMENTS: dict[str, Case] = {
     "repositories.replace_repositories": refreshes_others,
     "repositories.select_repositories": publishes,
     "session.find_schema": migrates,
-    "session.transaction": refreshes_later,
+    "connect.transaction": refreshes_later,
     "users._lock_users": refreshes_others,
     "users._upsert_users": refreshes_others,
     "users.notify_changed": refreshes_later,

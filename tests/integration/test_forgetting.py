@@ -12,12 +12,12 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from github_banners.api import forgetting as forgetting_module
-from github_banners.api.backends import Backends, draw_locally, to_render_job
-from github_banners.api.banner_responses import Picture
+from github_banners.api.backends import Backends, to_render_job
 from github_banners.api.forgetting import Forgetting, drop_owners
+from github_banners.api.pictures import PictureCache, draw_locally
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.public_routes import BannerRoutes
-from github_banners.api.response_cache import PictureCache, ResponseCache
+from github_banners.api.response_cache import ResponseCache
 from github_banners.api.user_removal import delete_user, remove_pictures
 from github_banners.database import forgotten_users, users
 from github_banners.database.banners import Banner, select_banner_with_snapshot
@@ -32,6 +32,7 @@ from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Contributions, ContributionYear, Snapshot
 from github_banners.options import BannerOptions, Layout, ShownNumber, Theme
 from github_banners.renderer.updates import parse_update, render_and_store
+from github_banners.serving.framework import Content
 from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Deadline, no_charge
 from github_banners.stats.snapshots import Invalidations
@@ -401,7 +402,7 @@ async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
         )
         cached = await pictures.draw(request, deadline=Deadline(10, 10))
         cache.put(f"/banners/{name}".encode(), request.key, banner=name)
-        png_converter._cached.put(cached.picture.digest, Picture.png(b"png"))
+        png_converter._cached.put(cached.picture.digest, Content.png(b"png"))
     await scene.services.drain()
     routes = SimpleNamespace(
         banners=scene.services.banners, pictures=pictures, cache=cache, png_converter=png_converter
@@ -411,7 +412,7 @@ async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
     owners = scene.services.owners
     assert owners.cache.get(ADA) is owners.cache.get_by_login("ada") is None
     assert owners.writer.unsaved.get(ADA) is None
-    assert (len(pictures.pictures), len(png_converter._cached)) == (1, 1)
+    assert (len(pictures), len(png_converter._cached)) == (1, 1)
     assert cache.get(b"/banners/ada-dark") is None
     assert cache.get(b"/banners/bob-dark") is not None
     for name in names:

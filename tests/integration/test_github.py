@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
@@ -48,6 +47,8 @@ FAILURES = ["502", "503", "drop", "half", "html", "401", "rate-limited"]
 SECONDARY_LIMITS = ["secondary", "secondary-429"]
 TEMPORARY = ["502", "503", "drop", "half", "html"]
 _numbers = count(1)
+
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 class Sandbox:
@@ -101,13 +102,6 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
     """The shared sandbox; its faults are reset after the test."""
     yield shared_sandbox
     shared_sandbox.fail()
-
-
-@pytest.fixture(autouse=True)
-def _immediate_retries() -> Iterator[None]:
-    """Retry without delay."""
-    with stamina.set_testing(True, attempts=3):
-        yield
 
 
 @asynccontextmanager
@@ -193,20 +187,20 @@ async def test_login_query_of_twenty_owners_costs_one_point(
 async def test_page_query_follows_cursor_to_all_repositories(
     sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
-    whole = await by_graphql.fetch("big-250")
-    assert whole.owner.node_id is not None
-    query = build_id_query([whole.owner.node_id])
+    complete = await by_graphql.fetch("big-250")
+    assert complete.owner.node_id is not None
+    query = build_id_query([complete.owner.node_id])
     first = parse_owners_by_id(await send_query(sandbox, query), now=utc_now())
     assert isinstance(first, list)
     assert isinstance(first[0], OwnerPage)
     collected, cursor = [*first[0].repositories], first[0].next_cursor
     while cursor is not None:
-        query = build_page_query(whole.owner.node_id, after=cursor)
+        query = build_page_query(complete.owner.node_id, after=cursor)
         page = parse_repository_page(await send_query(sandbox, query), now=utc_now())
         assert isinstance(page, RepositoryPage)
         collected += page.repositories
         cursor = page.next_cursor
-    assert sorted(collected, key=lambda repository: repository.id) == sorted_by_id(whole)
+    assert sorted(collected, key=lambda repository: repository.id) == sorted_by_id(complete)
 
 
 async def test_fetch_slow_response_is_dated_by_its_request(
@@ -350,12 +344,12 @@ async def test_fetch_few_failures_are_retried(
 async def test_fetch_partial_graphql_response_falls_back_to_rest(
     sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
-    whole = await by_graphql.fetch("umbra-labs")
+    complete = await by_graphql.fetch("umbra-labs")
     sandbox.fail("partial")
     before = sandbox.calls()
     fetched = await by_graphql.fetch("umbra-labs")
     assert count_requests(sandbox, before) == (2, 1)
-    assert (fetched.owner, sorted_by_id(fetched)) == (whole.owner, sorted_by_id(whole))
+    assert (fetched.owner, sorted_by_id(fetched)) == (complete.owner, sorted_by_id(complete))
 
 
 async def test_fetch_refused_token_uses_next_account(sandbox: Sandbox) -> None:

@@ -12,7 +12,7 @@ from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.errors import GitHubUnavailable
 from github_banners.options import BannerOptions
-from tests.integration.database.samples import DAY, HOUR, NOON, answer
+from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -45,7 +45,7 @@ class Scene:
     async def fill(self) -> None:
         async with self.database.transaction() as connection:
             numbers = range(1, COUNT + 1)
-            await users.upsert_owners(connection, [answer(number) for number in numbers])
+            await users.upsert_owners(connection, [fetched_owner(number) for number in numbers])
             for number in numbers:
                 await insert_banner(
                     connection,

@@ -129,29 +129,39 @@ async def test_find_by_login_many_soft_stale_owners_are_fetched_in_batches(scene
     assert [snapshot.stats.total_repos for snapshot in saved] == [4] * 25
 
 
+async def find_three_owners(scene: Scene) -> None:
+    """Find three owners, each with three repositories."""
+    for number in (100, 101, 102):
+        scene.github.add(f"dev-{number}", number)
+        await scene.find(f"dev-{number}")
+    await scene.lookup.drain()
+
+
+async def refresh_three_owners(scene: Scene) -> list[int]:
+    """Find the owners again when they are stale; return the saved numbers of repositories."""
+    scene.now += 11 * MINUTE
+    scene.github.repositories = 4
+    await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
+    await scene.lookup.drain()
+    async with scene.database.transaction() as connection:
+        saved = await users.select_snapshots(connection, [100, 101, 102])
+    return [snapshot.stats.total_repos for snapshot in saved]
+
+
 async def test_find_by_login_unsavable_owner_of_a_batch_fails_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upsert = users.upsert_owners
 
-    async def fail_for_one(connection: Any, results: Any, **more: Any) -> Any:
+    async def fail_for_owner(connection: Any, results: Any, **more: Any) -> Any:
         if any(fetched.owner.id == 101 for fetched, _ in results):
             raise ValueError("can't be stored")
         return await upsert(connection, results, **more)
 
-    for number in (100, 101, 102):
-        scene.github.add(f"dev-{number}", number)
-        await scene.find(f"dev-{number}")
-    await scene.lookup.drain()
-    scene.now += 11 * MINUTE
-    scene.github.repositories = 4
-    monkeypatch.setattr(users, "upsert_owners", fail_for_one)
+    await find_three_owners(scene)
+    monkeypatch.setattr(users, "upsert_owners", fail_for_owner)
     with capture_logs() as events:
-        await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
-        await scene.lookup.drain()
-    async with scene.database.transaction() as connection:
-        saved = await users.select_snapshots(connection, [100, 101, 102])
-    assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
+        assert await refresh_three_owners(scene) == [4, 3, 4]
     assert [
         event["owners"] for event in events if event["event"] == "background_writer.save_broken"
     ] == [[101]]
@@ -162,24 +172,15 @@ async def test_find_by_login_unforeseen_error_in_a_batch_fails_one_owner(
 ) -> None:
     fetch_many = scene.github.fetch_many
 
-    async def fail_for_one(owners: Sequence[Owner], **more: Any) -> Any:
+    async def fail_for_owner(owners: Sequence[Owner], **more: Any) -> Any:
         if any(owner.id == 101 for owner in owners):
             raise ZeroDivisionError
         return await fetch_many(owners, **more)
 
-    for number in (100, 101, 102):
-        scene.github.add(f"dev-{number}", number)
-        await scene.find(f"dev-{number}")
-    await scene.lookup.drain()
-    scene.now += 11 * MINUTE
-    scene.github.repositories = 4
-    monkeypatch.setattr(scene.github, "fetch_many", fail_for_one)
+    await find_three_owners(scene)
+    monkeypatch.setattr(scene.github, "fetch_many", fail_for_owner)
     with capture_logs() as events:
-        await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
-        await scene.lookup.drain()
-    async with scene.database.transaction() as connection:
-        saved = await users.select_snapshots(connection, [100, 101, 102])
-    assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
+        assert await refresh_three_owners(scene) == [4, 3, 4]
     failures = [event for event in events if event["event"] == "stale_refresher.owner_failed"]
     assert [event["owner"] for event in failures] == ["dev-101"]
 

@@ -14,9 +14,10 @@ import structlog
 from psycopg import AsyncConnection
 from structlog.testing import capture_logs
 
-from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
+from github_banners.api.backends import Backends, StoreDrawing
 from github_banners.api.banner_service import CreateResult
 from github_banners.api.outbox import Outbox, PublishOutcome
+from github_banners.api.pictures import Draw, draw_locally
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
 from github_banners.database.leases import mark_published
@@ -40,7 +41,8 @@ from github_banners.stats.snapshots import Ttls
 from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.store import StoredPicture
 from tests.integration.data_services import DataServices, remove_nothing
-from tests.integration.database.samples import HOUR, NOON, answer
+from tests.integration.database.samples import HOUR, NOON, fetched_owner
+from tests.integration.database.servers import close_pool
 from tests.integration.fake_github import FakeGitHub
 from tests.unit.storage.requests import store_request
 
@@ -114,7 +116,7 @@ class Scene:
         """Insert owners with one banner each, and return the names of the banners."""
         async with self.database.transaction() as connection:
             await upsert_owners(
-                connection, [answer(owner_id, at=self.now) for owner_id in owner_ids]
+                connection, [fetched_owner(owner_id, fetched_at=self.now) for owner_id in owner_ids]
             )
             created = [
                 await insert_banner(
@@ -131,7 +133,9 @@ class Scene:
     async def refresh(self, owner_id: int, *, stars: int) -> None:
         """Save newer numbers, which raises the version."""
         async with self.database.transaction() as connection:
-            await upsert_owners(connection, [answer(owner_id, stars=stars, at=self.now)])
+            await upsert_owners(
+                connection, [fetched_owner(owner_id, stars=stars, fetched_at=self.now)]
+            )
 
     async def row(self, name: str) -> Row:
         async with self.database.transaction() as connection:
@@ -289,7 +293,7 @@ async def test_publish_batch_after_crash_republishes_leased_banners(
         crashing = asyncio.create_task(scene.outbox(other).publish_batch())
         await scene.until_started("b-1", "b-2")
         # No result is recorded: only the lease remains.
-        await other._pool.close()
+        await close_pool(other)
         crashing.cancel()
         await asyncio.wait({crashing})
     scene.behaviours.clear()
@@ -349,7 +353,7 @@ async def test_publish_batch_cancelled_while_database_down_raises_cancelled(scen
     scene.behaviours["b-1"] = hang
     publishing = asyncio.create_task(scene.outbox().publish_batch())
     await scene.until_started("b-1")
-    await scene.database._pool.close()
+    await close_pool(scene.database)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing
@@ -360,13 +364,13 @@ async def test_record_results_locks_rows_in_id_order(scene: Scene, conninfo: str
     lock = "select from banners where name = %s for update"
     async with await AsyncConnection.connect(conninfo) as refresh:
         # The refresh locks rows in the order of ids.
-        async def fail_while_it_is_refreshed(banner: Banner, snapshot: Snapshot) -> None:
+        async def fail_during_refresh(banner: Banner, snapshot: Snapshot) -> None:
             await refresh.execute(lock, ["b-1"])
             raise StorageUnavailable
 
-        scene.behaviours["b-1"] = fail_while_it_is_refreshed
+        scene.behaviours["b-1"] = fail_during_refresh
         publishing = asyncio.create_task(scene.outbox().publish_batch())
-        await until_somebody_waits_for_a_row(conninfo)
+        await wait_for_row_lock(conninfo)
         await refresh.execute(lock, ["b-2"])
         await refresh.commit()
         with pytest.raises(StorageUnavailable):
@@ -374,7 +378,7 @@ async def test_record_results_locks_rows_in_id_order(scene: Scene, conninfo: str
     assert (await scene.row("b-2")).is_published
 
 
-async def until_somebody_waits_for_a_row(conninfo: str) -> None:
+async def wait_for_row_lock(conninfo: str) -> None:
     query = """
         select count(*) from pg_stat_activity
         where wait_event_type = 'Lock' and datname = current_database()
@@ -388,13 +392,13 @@ async def test_publish_batch_records_the_published_version(scene: Scene) -> None
     await scene.create_banners(1)
     seen: list[tuple[int, int]] = []
 
-    async def take_while_it_is_refreshed(banner: Banner, snapshot: Snapshot) -> None:
+    async def lease_during_refresh(banner: Banner, snapshot: Snapshot) -> None:
         seen.append((banner.version, snapshot.stats.total_stars))
         if len(seen) == 1:
             scene.now += HOUR
             await scene.refresh(1, stars=99)
 
-    scene.behaviours["b-1"] = take_while_it_is_refreshed
+    scene.behaviours["b-1"] = lease_during_refresh
     outbox = scene.outbox()
     assert await outbox.publish_batch() == 1
     row = await scene.row("b-1")
@@ -720,7 +724,7 @@ async def test_create_database_lost_after_insert_leaves_banner_to_outbox(
 ) -> None:
     async def store_and_lose_the_database(request: StoreRequest) -> object:
         stored = await create_scene.store.put(request)
-        await create_scene.database._pool.close()
+        await close_pool(create_scene.database)
         return stored
 
     create_scene.store_drawing = store_and_lose_the_database
@@ -753,8 +757,8 @@ async def test_create_draws_the_numbers_of_its_version(create_scene: CreateScene
     await create_scene.create()
     # Another process saves newer numbers, and this one is not notified.
     create_scene.now += timedelta(minutes=1)
-    owner_repositories, stats = answer(
-        7, "Ada", at=create_scene.now, stars=4321, node_id="node-7", name="Ada"
+    owner_repositories, stats = fetched_owner(
+        7, "Ada", fetched_at=create_scene.now, stars=4321, node_id="node-7", name="Ada"
     )
     async with create_scene.database.transaction() as connection:
         (newest,) = await upsert_owners(connection, [(owner_repositories, stats)])
@@ -783,7 +787,7 @@ async def test_create_late_store_keeps_newer_drawing(create_scene: CreateScene) 
 
 
 async def test_create_database_down_creates_nothing(create_scene: CreateScene) -> None:
-    await create_scene.database._pool.close()
+    await close_pool(create_scene.database)
     with pytest.raises(DatabaseUnavailable):
         await create_scene.create(deadline=Deadline(0.5, 0.2))
     assert create_scene.stored_requests == []

@@ -14,13 +14,13 @@ from github_banners.drawing.png import SCALE, to_png
 from github_banners.drawing.png_text import REPLACEMENT_CHARACTER
 from github_banners.errors import UnknownBanner, UnknownUser
 from github_banners.options import BannerOptions, HideableField, Layout, Locale, Theme
+from tests.machine_fonts import set_machine_fonts
 from tests.snapshots import REPOSITORY, make_snapshot
 
 
 @pytest.fixture(autouse=True)
 def no_machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    fonts = FallbackFonts([])
-    monkeypatch.setattr(png_text, "_machine_fonts", lambda: fonts)
+    set_machine_fonts(monkeypatch)
 
 
 def size_of(picture: bytes) -> tuple[int, int]:
@@ -104,7 +104,7 @@ def test_to_png_largest_pictures_are_drawn():
 def test_to_png_own_words_are_drawn_in_our_subsets(locale, monkeypatch):
     svg = draw(make_snapshot(), BannerOptions(locale=Locale(locale), layout=Layout.CARD))
     drawn = to_png(svg)
-    monkeypatch.setattr(png_text, "_word_fonts", lambda: FallbackFonts([]))
+    monkeypatch.setattr(png_text, "word_fonts", lambda: FallbackFonts([]))
     assert to_png(svg) != drawn
 
 

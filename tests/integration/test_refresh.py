@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from github_banners.api import refresh as refresh_module
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import BATCH_SIZE, Refresh
 from github_banners.database import leases, users
@@ -26,6 +27,7 @@ from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.snapshots import Invalidations
 from tests.acceptance.processes import Running, running
+from tests.integration.database.servers import close_pool
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -238,75 +240,78 @@ async def test_refresh_batch_failed_owner_is_retried(tracked: Tracked, sandbox: 
     assert await tracked.refresh().refresh_batch() == 0
 
 
-class StopWorker(Exception):
-    """Raised by a fake sleep to end the worker."""
+class StopRefresh(Exception):
+    """Raised by a fake sleep to end the refresh."""
 
 
-async def test_work_github_down_pauses_grow_until_first_success(
-    tracked: Tracked,
-) -> None:
+@pytest.fixture
+def single_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh_module, "PARALLEL_BATCHES", 1)
+
+
+async def record_pauses(
+    database: Database,
+    github: FakeGitHub,
+    *,
+    count: int,
+    on_pause: Callable[[int], None] = lambda number: None,
+) -> list[float]:
+    """Run a refresh until it has paused `count` times; `on_pause` gets the number of each pause."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        on_pause(len(pauses))
+        if len(pauses) == count:
+            raise StopRefresh
+
+    refresh = Refresh(
+        database=database, github=github, interval=HOUR, clock=github.clock, sleep=sleep
+    )
+    with pytest.RaisesGroup(StopRefresh):
+        await refresh.run()
+    return pauses
+
+
+@pytest.mark.usefixtures("single_worker")
+async def test_run_github_down_pauses_grow_until_first_success(tracked: Tracked) -> None:
     for n in range(22, 24):
         await tracked.track(f"dev-{n}")
     owners = [await tracked.github.fetch_owner(f"dev-{n}") for n in range(22, 24)]
     github = FakeGitHub(clock=lambda: tracked.now, owners={owner.login: owner for owner in owners})
     github.gate.set()
     github.is_down = True
-    pauses: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
+    def advance(number: int) -> None:
         tracked.now += timedelta(minutes=1)
-        github.is_down = len(pauses) < 6
-        if len(pauses) == 8:
-            raise StopWorker
+        github.is_down = number < 6
 
-    refresh = Refresh(
-        database=tracked.database,
-        github=github,
-        interval=HOUR,
-        clock=lambda: tracked.now,
-        sleep=sleep,
-    )
     tracked.now += HOUR
-    with pytest.raises(StopWorker):
-        await refresh._work()
+    pauses = await record_pauses(tracked.database, github, count=8, on_pause=advance)
     assert pauses == [4, 8, 16, 30, 30, 30, 2, 2]
     assert len(github.requests) == 7 * len(owners)
 
 
-async def test_work_database_down_retries_every_two_seconds() -> None:
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 3:
-            raise StopWorker
-
+@pytest.mark.usefixtures("single_worker")
+async def test_run_database_down_retries_every_two_seconds() -> None:
     github = FakeGitHub(clock=lambda: START)
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        nowhere._pool.timeout = 0.01
-        refresh = Refresh(
-            database=nowhere, github=github, interval=HOUR, clock=lambda: START, sleep=sleep
-        )
-        with pytest.raises(StopWorker):
-            await refresh._work()
-    assert pauses == [2, 2, 2]
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as database:
+        await close_pool(database)
+        assert await record_pauses(database, github, count=3) == [2, 2, 2]
     assert github.requests == []
 
 
-async def test_refresh_batch_one_success_resets_failed_batches(tracked: Tracked) -> None:
+@pytest.mark.usefixtures("single_worker")
+async def test_run_batch_with_one_success_does_not_lengthen_pauses(tracked: Tracked) -> None:
     for n in range(24, 26):
         await tracked.track(f"dev-{n}")
     owners = [await tracked.github.fetch_owner(f"dev-{n}") for n in range(24, 26)]
     github = FakeGitHub(clock=lambda: tracked.now, owners={owner.login: owner for owner in owners})
     github.gate.set()
     github.fails_next = 1
-    refresh = Refresh(
-        database=tracked.database, github=github, interval=HOUR, clock=lambda: tracked.now
-    )
     tracked.now += HOUR
-    assert await refresh.refresh_batch() == 2
-    assert refresh._failed_batches == 0
+    assert await record_pauses(tracked.database, github, count=1) == [2]
+    assert len(github.requests) == 2
 
 
 async def test_publish_batch_publishes_every_version_once(tracked: Tracked) -> None:

@@ -33,7 +33,7 @@ from github_banners.settings import Secret
 from github_banners.stats.fetch import Deadline
 from github_banners.storage.picture_format import check_picture
 from tests.integration.test_storage_service import UNSIGNED, send
-from tests.unit.api.asgi import RecordedResponse
+from tests.unit.api.asgi import RecordedResponse, open_websocket
 from tests.unit.messaging.captured_messages import PREVIEW
 from tests.unit.messaging.handwritten_signatures import (
     CURRENT,
@@ -280,17 +280,9 @@ async def test_other_callers_than_the_api_are_refused(scene: Scene, caller: str)
 
 
 async def test_websocket_is_closed(scene: Scene) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "websocket.connect"}
-
-    async def record(message: Any) -> None:
-        sent.append(message)
-
-    scope: Any = {"type": "websocket", "path": "/preview", "raw_path": b"/preview", "headers": []}
-    await scene.app(scope, receive, record)
-    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert await open_websocket(scene.app, "/preview") == [
+        {"type": "websocket.close", "code": 1008}
+    ]
 
 
 @pytest.mark.parametrize(

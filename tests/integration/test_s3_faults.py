@@ -123,7 +123,7 @@ async def test_every_third_request_fails_and_nothing_acknowledged_is_lost(
     assert stored.body == picture(stored.version)
 
 
-async def test_put_whose_response_is_lost_is_stored(store: Store, bucket: BucketBackend) -> None:
+async def test_put_with_lost_response_is_stored(store: Store, bucket: BucketBackend) -> None:
     """The client repeats the put, whose condition its first attempt has made false."""
     await store.put(request(1))
     puts = 0

@@ -248,9 +248,9 @@ async def test_graphql_nodes_keep_the_order_of_ids(github: httpx2.AsyncClient) -
 async def test_graphql_dry_run_is_free(github: httpx2.AsyncClient) -> None:
     dry = await execute(github, DRY_RUN, l0="dev-1")
     assert dry == {"data": {"rateLimit": {"cost": 1, "nodeCount": 100}}}
-    who = (await execute(github, VIEWER))["data"]
-    assert who["rateLimit"]["used"] == 1
-    assert (await github.get("/user")).json()["id"] == who["viewer"]["databaseId"]
+    viewer = (await execute(github, VIEWER))["data"]
+    assert viewer["rateLimit"]["used"] == 1
+    assert (await github.get("/user")).json()["id"] == viewer["viewer"]["databaseId"]
 
 
 async def test_enterprise_server_paths_work(

@@ -8,8 +8,9 @@ from typing import NoReturn
 import pytest
 from msgspec.structs import replace
 
-from github_banners.api.backends import Backends, draw_locally
+from github_banners.api.backends import Backends
 from github_banners.api.data_refresh import DataRefresh
+from github_banners.api.pictures import draw_locally
 from github_banners.api.refresh import Refresh
 from github_banners.api.served_users import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.database.connect import Database
@@ -139,10 +140,10 @@ async def test_permanent_banner_of_a_user_denied_later_is_not_found_or_fetched(
     assert error_info.value.name == "Ada"
     assert scene.github.requests == []
     scene.users.deny(())
-    found = await scene.services.banners.get_by_name(
+    request = await scene.services.banners.get_by_name(
         name, deadline=Deadline(10, 10), charge=no_charge
     )
-    assert found.result.snapshot.fetched_at == scene.now
+    assert request.result.snapshot.fetched_at == scene.now
 
 
 async def test_former_login_of_a_denied_user_is_not_served(scene: Scene) -> None:

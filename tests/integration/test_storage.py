@@ -1,4 +1,4 @@
-"""What is special about a folder: locks, disk errors, leftovers, several processes at once."""
+"""Properties of a folder only: locks, disk errors, leftovers, several processes at once."""
 
 import asyncio
 import fcntl

@@ -29,7 +29,7 @@ from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
 from tests.integration.store_backends import StoreBackend
-from tests.unit.api.asgi import RecordedResponse
+from tests.unit.api.asgi import RecordedResponse, open_websocket
 from tests.unit.messaging.captured_messages import STORE
 from tests.unit.messaging.handwritten_signatures import (
     CURRENT,
@@ -238,9 +238,9 @@ async def test_get_etag_changes_with_the_picture(scene: Scene) -> None:
 
 async def test_head_returns_the_headers_of_get(scene: Scene) -> None:
     await scene.client.store(store_request())
-    head, whole = await scene.send(get(method="HEAD")), await scene.send(get())
-    assert (head.status, head.headers) == (200, whole.headers)
-    same = await scene.send(get(method="HEAD", if_none_match=whole.headers["etag"]))
+    head, complete = await scene.send(get(method="HEAD")), await scene.send(get())
+    assert (head.status, head.headers) == (200, complete.headers)
+    same = await scene.send(get(method="HEAD", if_none_match=complete.headers["etag"]))
     assert same.status == 304
     assert (await scene.send(get(b"/banners/nobody", method="HEAD"))).status == 404
 
@@ -279,8 +279,8 @@ async def test_client_request_is_compatible_with_another_implementation() -> Non
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_storage)) as http:
         signer = Signer(CURRENT, service="api", clock=lambda: NOW)
         client = StorageClient(http, base_url="http://storage", signer=signer)
-        answer = await client.store(store_request(version=None))
-    assert answer == StoreResponse(url="/banners/WyCats-dark")
+        stored = await client.store(store_request(version=None))
+    assert stored == StoreResponse(url="/banners/WyCats-dark")
     (message,) = sent
     assert message.keys() == json.loads(STORE).keys()
     assert b64decode(message["banner_info"], validate=True) == SVG
@@ -335,7 +335,7 @@ async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
 async def test_store_many_store_down_fails_each_banner(scene: Scene) -> None:
     scene.backend.go_down()
     responses = await scene.client.store_many([batched_banner(1), batched_banner(2)])
-    assert [type(answer) for answer in responses] == [StorageUnavailable] * 2
+    assert [type(response) for response in responses] == [StorageUnavailable] * 2
     assert not scene.client.is_available
     scene.backend.come_back()
     assert (await scene.client.store_many([batched_banner(1)])) == [
@@ -436,17 +436,9 @@ async def test_api_and_renderer_may_call(scene: Scene, caller: str) -> None:
 
 
 async def test_websocket_is_closed(scene: Scene) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "websocket.connect"}
-
-    async def record(message: Any) -> None:
-        sent.append(message)
-
-    scope: Any = {"type": "websocket", "path": "/healthz", "raw_path": b"/healthz", "headers": []}
-    await scene.service.app(scope, receive, record)
-    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert await open_websocket(scene.service.app, "/healthz") == [
+        {"type": "websocket.close", "code": 1008}
+    ]
 
 
 async def test_signed_call_unknown_route_is_not_found(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""What a folder and a bucket have in common: the highest version wins, whatever happens."""
+"""Tests for folders and buckets alike: the highest version wins, whatever happens."""
 
 import asyncio
 import random

@@ -12,7 +12,7 @@ from github_banners.serving.terminal import foreground_process_group
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 
-# Stands for `make`: leads the session, starts a child in its own group, survives Ctrl-C.
+# Behaves like `make`: leads the session, starts a child in its own group, survives Ctrl-C.
 PARENT = """
 import fcntl, os, subprocess, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -62,7 +62,7 @@ class Scene:
         )
 
     async def pause(self, seconds: float) -> None:
-        """Wait until running requests are answered and saved; if `is_slow`, also until `gate` is set."""
+        """Wait until running requests are finished and saved; if `is_slow`, also until `gate` is set."""
         await self.may_continue.wait()
         self.pauses.append(seconds)
         if self.is_slow:
@@ -331,7 +331,7 @@ async def test_change_reaches_other_process_within_two_seconds(scene: Scene, con
         refresh = Refresh(
             database=scene.databases[0], github=scene.github, interval=HOUR, clock=real.clock
         )
-        await make_due(scene.databases[0], at=real.clock() - HOUR)
+        await make_due(scene.databases[0], due_at=real.clock() - HOUR)
         assert await refresh.refresh_batch() == 1
         async with asyncio.timeout(2):
             while numbers_of([await real.find(number) for number in (0, 1)]) != NEW:  # noqa: ASYNC110
@@ -339,10 +339,10 @@ async def test_change_reaches_other_process_within_two_seconds(scene: Scene, con
         assert scene.github.requests == ["ada", f"#{ADA}"]
 
 
-async def make_due(database: Database, *, at: datetime) -> None:
+async def make_due(database: Database, *, due_at: datetime) -> None:
     async with database.transaction() as conn:
         await insert_banner(
-            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=at
+            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=due_at
         )
 
 

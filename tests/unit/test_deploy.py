@@ -1,4 +1,4 @@
-"""What can be said of the files for Docker without an engine."""
+"""Checks of the files for Docker that need no engine."""
 
 import re
 from pathlib import Path
@@ -27,19 +27,19 @@ ZOOKEEPER: dict[str, Any] = yaml.safe_load(
 
 
 def variables_of(path: Path) -> dict[str, str]:
-    """What an example sets, the lines that are commented out left out."""
+    """Return the variables that a file sets, without lines that are commented out."""
     lines = re.findall(r"^([A-Z_0-9]+)=(.*)$", path.read_text(), re.MULTILINE)
     return dict(lines)
 
 
-def test_every_promised_service_is_there() -> None:
+def test_compose_has_all_services() -> None:
     assert SERVICES.keys() >= {"api", "api-psgr", "renderer", "storage", "kafka", "gateway"}
     assert SERVICES["sandbox"]["profiles"] == ["demo"]
-    assert [name for name, one in SERVICES.items() if "ports" in one] == ["gateway"]
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["gateway"]
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_containers_are_read_only(name: str) -> None:
+def test_own_containers_are_read_only(name: str) -> None:
     assert SERVICES[name]["read_only"]
     assert SERVICES[name]["image"] == "github-banners"
 
@@ -65,43 +65,45 @@ IMAGES |= set(re.findall(r"^FROM (\S+)", (CHECKOUT / "Dockerfile").read_text(), 
 
 @pytest.mark.parametrize("image", sorted(IMAGES))
 def test_image_pins_its_operating_system(image: str) -> None:
-    # Kafka's has none of its own choice: a version is built once.
+    # Kafka's images have no variants: each version is built once.
     assert re.fullmatch(r"[\w/]+:[\w.-]+-bookworm|apache/kafka:\d+\.\d+\.\d+", image)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_container_is_bounded_and_starts_again(name: str) -> None:
+def test_container_has_limits_and_restarts(name: str) -> None:
     assert SERVICES[name]["mem_limit"]
     assert SERVICES[name]["pids_limit"]
     assert SERVICES[name]["restart"] == ("no" if name == "migrate" else "unless-stopped")
 
 
 @pytest.mark.parametrize("name", ["renderer", "storage", "sandbox"])
-def test_the_secrets_of_the_api_are_its_own(name: str) -> None:
-    told = SERVICES[name]["environment"]
+def test_secrets_of_the_api_are_unset_in_other_services(name: str) -> None:
+    environment = SERVICES[name]["environment"]
     secrets = ("GITHUB_TOKENS", "POSTGRES_PASSWORD")
-    assert [told[f"{secret}{end}"] for secret in secrets for end in ("", "_FILE")] == [""] * 4
+    assert [environment[f"{secret}{end}"] for secret in secrets for end in ("", "_FILE")] == [
+        ""
+    ] * 4
 
 
 @pytest.mark.parametrize("name", ["renderer", "storage", "migrate"])
 def test_files_of_users_are_read_by_the_api_only(name: str) -> None:
     # They are mounted into its container alone, and a missing file is an error.
-    told = SERVICES[name]["environment"]
-    assert (told["ALLOWED_USERS_FILE"], told["DENIED_USERS_FILE"]) == ("", "")
+    variables = SERVICES[name]["environment"]
+    assert (variables["ALLOWED_USERS_FILE"], variables["DENIED_USERS_FILE"]) == ("", "")
 
 
-def test_what_is_away_from_the_world_is_on_a_network_without_a_way_out() -> None:
+def test_internal_services_have_no_route_to_the_internet() -> None:
     assert FILE["networks"]["back"] == {"internal": True}
     for name in ("renderer", "storage", "kafka", "api-psgr", "migrate"):
         assert SERVICES[name]["networks"] == ["back"]
 
 
-def test_the_examples_are_read() -> None:
-    told = variables_of(CHECKOUT / "api/.env.example")
-    assert told.keys() <= VARIABLES.keys()
+def test_example_variables_are_valid_settings() -> None:
+    environment = variables_of(CHECKOUT / "api/.env.example")
+    assert environment.keys() <= VARIABLES.keys()
     assert variables_of(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
-    told |= variables_of(CHECKOUT / "deploy/defaults.env")
-    usable = {**told, "SERVICES_SECRET_KEY": "0f1e2d3c4b5a", "HOST": "0.0.0.0"}  # noqa: S104
+    environment |= variables_of(CHECKOUT / "deploy/defaults.env")
+    usable = {**environment, "SERVICES_SECRET_KEY": "0f1e2d3c4b5a", "HOST": "0.0.0.0"}  # noqa: S104
     for service in (
         ServiceName.API,
         ServiceName.RENDERER,
@@ -110,10 +112,10 @@ def test_the_examples_are_read() -> None:
     ):
         Settings.from_environment(usable, service=service)
         with pytest.raises(InvalidSettings, match="make secrets"):
-            Settings.from_environment({**told, "HOST": "0.0.0.0"}, service=service)  # noqa: S104
+            Settings.from_environment({**environment, "HOST": "0.0.0.0"}, service=service)  # noqa: S104
 
 
-def test_image_pins_everything_and_runs_without_root() -> None:
+def test_image_pins_all_packages_and_runs_without_root() -> None:
     pinned = REQUIREMENTS.read_text()
     assert [line for line in pinned.splitlines() if line[:1].isalpha() and "==" not in line] == []
     assert "--require-hashes" in DOCKERFILE
@@ -125,7 +127,7 @@ def test_image_names_no_architecture() -> None:
     assert re.findall(r"(?i)amd64|x86|arm|aarch|--platform|TARGETARCH", DOCKERFILE) == []
 
 
-def test_what_the_gateway_shows_by_itself_is_what_we_draw() -> None:
+def test_picture_of_the_gateway_equals_our_explanation() -> None:
     drawn = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     file = CHECKOUT / "deploy/nginx/unavailable.svg"
-    assert file.read_bytes() == drawn, "draw it anew: this test says how"
+    assert file.read_bytes() == drawn, "write the bytes of `drawn` into the file"

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -16,9 +17,9 @@ from github_banners.database.server_info import ServerInfo
 from github_banners.diagnostics import (
     CheckResult,
     DiagnosticsReport,
-    _check_folder,
-    _describe_database,
-    _github_result,
+    check_folder,
+    describe_database,
+    github_result,
 )
 from github_banners.diagnostics.costs import cost_warnings, describe_costs
 from github_banners.diagnostics.tokens import TokenCheckResult, check_token
@@ -163,13 +164,13 @@ def test_report_aligns_columns_and_wraps_warnings() -> None:
 def test_describe_database_gives_text_and_verdict(
     server_info: ServerInfo, text_part: str, is_broken: bool
 ) -> None:
-    result = _describe_database(server_info, "here")
+    result = describe_database(server_info, "here")
     assert text_part in result.text
     assert result.is_broken is is_broken
 
 
 def test_describe_database_counts_rows_ahead() -> None:
-    result = _describe_database(ServerInfo("18.1", 18, revision=HEAD), "here", rows_ahead=1200)
+    result = describe_database(ServerInfo("18.1", 18, revision=HEAD), "here", rows_ahead=1200)
     assert "1,200 rows have times in the future" in result.text
     assert not result.is_broken
 
@@ -187,15 +188,15 @@ def test_github_result_gives_text_and_verdict(
     failure: Failure | None, text_part: str, is_broken: bool
 ) -> None:
     settings = Settings(github_tokens=(Token(SECRET),))
-    result = _github_result(settings, [token_result(failure=failure)])
+    result = github_result(settings, [token_result(failure=failure)])
     assert result.text.endswith(text_part)
     assert result.is_broken is is_broken
 
 
 def json_response(body: Any, *, status: int = 200, headers: Any = None) -> httpx2.Response:
     # As a stream, because only a response that is read from a stream has a duration.
-    whole = httpx2.Response(status, json=body)
-    return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(whole.content))
+    response = httpx2.Response(status, json=body)
+    return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(response.content))
 
 
 async def check_with(responses: Mapping[str, httpx2.Response], *tokens: str) -> TokenCheckResult:
@@ -244,7 +245,7 @@ async def test_check_token_other_server_is_broken(tokens: tuple[str, ...]) -> No
 
 def test_check_folder_missing_folder_is_accepted(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
-    result = _check_folder("banners", folder)
+    result = check_folder("banners", folder)
     assert not result.is_broken
     assert result.text.startswith(f"stored in {folder}, ")
     assert list(tmp_path.iterdir()) == []
@@ -252,7 +253,7 @@ def test_check_folder_missing_folder_is_accepted(tmp_path: Path) -> None:
 
 def test_check_folder_file_is_broken(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    result = _check_folder("banners", tmp_path / "file" / "banners")
+    result = check_folder("banners", tmp_path / "file" / "banners")
     assert result.is_broken
     assert "can't be used" in result.text
 
@@ -264,14 +265,14 @@ def test_check_folder_permission_denied_is_broken(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "exists", raise_permission_error)
-    result = _check_folder("banners", tmp_path, name="BANNERS_STORAGE_URL")
+    result = check_folder("banners", tmp_path, name="BANNERS_STORAGE_URL")
     assert result.is_broken
     assert result.text.startswith(f"{tmp_path} can't be used: Permission denied: set BANNERS_STORA")
 
 
 def test_check_folder_full_disk_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 1 << 20))
-    result = _check_folder("banners", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    result = check_folder("banners", tmp_path)
     assert result == CheckResult(
         "banners", f"stored in {tmp_path}, 1 MiB free: that is too little", True
     )
@@ -328,8 +329,8 @@ def test_describe_costs_rejected_token_carries_nothing() -> None:
 
 
 def test_describe_costs_server_without_limits_names_costs_only() -> None:
-    one = costs(banners=1, owners=1, points=1, requests=0)
-    assert describe_costs(one, [token_result()]) == "1 banner of 1 owner: 1 GraphQL point an hour"
+    cost = costs(banners=1, owners=1, points=1, requests=0)
+    assert describe_costs(cost, [token_result()]) == "1 banner of 1 owner: 1 GraphQL point an hour"
     assert cost_warnings(costs(points=18_000), [token_result()]) == []
 
 

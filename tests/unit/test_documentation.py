@@ -17,7 +17,7 @@ CODE = {
     word for code in re.findall(r"`([^`\n]+)`", HTTP_API) for word in re.findall(r"[^\s,?]+", code)
 }
 MAX_README_LINES = 150
-# Parts of a page, which nobody asks for by hand.
+# Parts of a page, which are not requested by hand.
 PARTS = {"/docs/{name}"}
 ROUTES = {route.path for route in api_routes()} - PARTS
 

@@ -102,9 +102,9 @@ def test_aggregate_equals_naive_count(repositories: list[Repository]) -> None:
 def test_aggregate_in_any_order_is_equal(
     repositories: list[Repository], data: st.DataObject
 ) -> None:
-    one, other = aggregate(repositories), aggregate(data.draw(st.permutations(repositories)))
-    assert one == other
-    assert list(one.languages) == list(other.languages)
+    first, second = aggregate(repositories), aggregate(data.draw(st.permutations(repositories)))
+    assert first == second
+    assert list(first.languages) == list(second.languages)
 
 
 @given(repositories=REPOSITORIES)

@@ -120,7 +120,7 @@ def test_changes_are_those_between_two_refreshes() -> None:
     assert rates.changed == pytest.approx((1 - math.exp(-1)) / 168)
 
 
-def test_refreshes_of_owners_that_nobody_views() -> None:
+def test_refreshes_of_owners_without_views() -> None:
     p = replace(
         NEVER_VIEWED, repositories_share=0.5, contributions_share=0.25, language_sizes_share=0
     )
@@ -266,7 +266,7 @@ def test_command_line_sets_parameters(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_command_line_refuses_shares_that_are_not_all_owners() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be 1 together"):
-        simulate_scaling._parse_visits("0.5:2,0.4:0")
+        simulate_scaling.parse_visits("0.5:2,0.4:0")
 
 
 def test_section_is_replaced_and_the_rest_stays() -> None:

@@ -242,7 +242,7 @@ def test_settings_unusable_file_of_allowed_users_is_reported(
     assert find_problems(environment) == (f"ALLOWED_USERS_FILE {reason}",)
 
 
-def test_settings_file_without_denied_users_denies_nobody(tmp_path: Path) -> None:
+def test_settings_file_without_denied_users_has_no_denied_users(tmp_path: Path) -> None:
     file = tmp_path / "users"
     file.write_text("# nobody\n")
     assert Settings.from_environment({"DENIED_USERS_FILE": str(file)}).denied_users == ()

@@ -19,22 +19,23 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
-from github_banners.api.background_tasks import background_tasks
+from github_banners.api.background_tasks import run_background_tasks
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
-from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
+from github_banners.api.compatibility import TranslateUrlMiddleware
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.forgetting import Forgetting, drop_owners
 from github_banners.api.gone_users import GoneUsers
 from github_banners.api.outbox import Outbox, PublishOutcome
+from github_banners.api.pictures import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
-from github_banners.api.response_cache import PictureCache, ResponseCache
+from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
@@ -48,7 +49,7 @@ from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
-from github_banners.serving.framework import CorsMiddleware, build_app
+from github_banners.serving.framework import CorsMiddleware, build_app, expand_origins
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service, background_task
@@ -119,7 +120,7 @@ async def open_api(
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
-        application = _build_application(routes, health, metrics, settings)
+        application = build_application(routes, health, metrics, settings)
         work = _build_background_work(
             settings,
             database,
@@ -131,7 +132,7 @@ async def open_api(
             invalidations=invalidations,
             clock=clock,
         )
-        tasks = await stack.enter_async_context(background_tasks(conninfo, work))
+        tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
         # It must not wait for the database, as the others do.
         reading = keep_running("served users", served_users.run)
         tasks.append(await stack.enter_async_context(background_task(reading, name="served users")))
@@ -328,9 +329,10 @@ def _build_routes(
     )
 
 
-def _build_application(
+def build_application(
     routes: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
+    """Build the application of the api with all routes and its middleware."""
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
     error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
@@ -355,6 +357,8 @@ def _build_application(
                 RequestMetricsMiddleware, metrics=metrics, label_path=public_routes.route_label
             ),
             Middleware(TraceMiddleware),
+            # Within the metrics, whose labels are the requested paths.
+            Middleware(TranslateUrlMiddleware),
         ],
         on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
         paths_with_slash=PAGE_PATH,

@@ -21,7 +21,7 @@ _STOP_TIMEOUT_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def background_tasks(
+async def run_background_tasks(
     conninfo: str, work: Mapping[str, Callable[[], Awaitable[None]]]
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
@@ -30,7 +30,7 @@ async def background_tasks(
     Errors in data, of the database or of GitHub end none of these tasks.
     """
     attempted, ready = asyncio.Event(), asyncio.Event()
-    migrating = _migrate(conninfo, attempted=attempted, ready=ready)
+    migrating = migrate_until_ready(conninfo, attempted=attempted, ready=ready)
     tasks = [asyncio.create_task(migrating, name="migrate")]
     tasks += [
         asyncio.create_task(_run_after(ready, name, run), name=name) for name, run in work.items()
@@ -69,7 +69,9 @@ async def _wait_for_first_attempt(migrating: asyncio.Task[None], attempted: asyn
         migrating.result()
 
 
-async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event) -> None:
+async def migrate_until_ready(
+    conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event
+) -> None:
     """
     Migrate, then wait until cancelled.
 

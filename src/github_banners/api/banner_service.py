@@ -15,7 +15,7 @@ import structlog
 
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder, without_age
-from github_banners.api.response_cache import RenderRequest
+from github_banners.api.pictures import RenderRequest
 from github_banners.api.served_users import ServedUsers
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
@@ -40,12 +40,13 @@ from github_banners.options import (
     data_needs,
     parse_banner_name,
     parse_need,
+    shows_only_totals,
     to_canonical_json,
 )
 from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.identity import IdentityLookup
-from github_banners.stats.lookup import Lookup
+from github_banners.stats.lookup import Lookup, LookupResult
 
 _log = structlog.get_logger(__name__)
 
@@ -123,7 +124,7 @@ class BannerService:
             result = without_age(snapshot)
         # It may be a former login of a user who has another one now.
         self._served_users.require(result.snapshot.owner.login)
-        return await self._data.add_data(result, options, deadline=deadline, charge=charge)
+        return await self._add_data(result, options, deadline=deadline, charge=charge)
 
     async def get_by_name(
         self, name: str, *, deadline: Deadline, charge: Charge, wants_numbers: bool = False
@@ -144,12 +145,27 @@ class BannerService:
             result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
         else:
             result = without_age(snapshot)
-        return await self._data.add_data(
+        return await self._add_data(
             result,
             banner.options,
             repository_id=banner.repository_id,
             deadline=deadline,
             charge=charge,
+        )
+
+    async def _add_data(
+        self,
+        result: LookupResult,
+        options: BannerOptions,
+        *,
+        deadline: Deadline,
+        charge: Charge,
+        repository_id: int | None = None,
+    ) -> RenderRequest:
+        if shows_only_totals(options):
+            return RenderRequest(result, options)
+        return await self._data.add_data(
+            result, options, repository_id=repository_id, deadline=deadline, charge=charge
         )
 
     async def create(

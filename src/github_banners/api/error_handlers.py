@@ -20,27 +20,25 @@ from github_banners.api.banner_page import (
     is_open_graph_path,
     is_page_path,
 )
-from github_banners.api.banner_responses import (
-    Picture,
-    explanation_response,
-    is_image_loader,
-    requests_picture,
-)
+from github_banners.api.banner_responses import is_image_loader, requests_picture
+from github_banners.api.compatibility import PREVIEW_PATH
+from github_banners.api.pictures import explanation_response
 from github_banners.drawing import explain
 from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner
 from github_banners.options import find_misspelt_options, parse_options_leniently, parse_query
 from github_banners.serving.framework import (
+    Content,
     as_public_error,
     error_response,
     handle_http_error,
     to_starlette_response,
 )
 
-_BANNERS_PREFIX, _PREVIEW_PATH = "/banners/", "/banners/preview"
+_BANNERS_PREFIX = "/banners/"
 
 
-DrawPng: TypeAlias = Callable[[Request, Picture], Awaitable[Picture | None]]
+DrawPng: TypeAlias = Callable[[Request, Content], Awaitable[Content | None]]
 """Converts an SVG to PNG on behalf of a request's client; None if that fails or takes too long."""
 
 
@@ -85,12 +83,17 @@ class ErrorHandler:
     ) -> Response:
         """Draw an explanation card in the theme and locale of the request, as PNG if requested."""
         query = _query(request)
-        drawing = explain(error, options=parse_options_leniently(query), host=self._host)
+        drawing = explain(
+            error,
+            options=parse_options_leniently(query),
+            host=self._host,
+            login_parameter=getattr(request.state, "login_parameter", "username"),
+        )
         if is_open_graph_path(_path(request)):
             drawing = draw_open_graph(drawing)
         if _requested_format(request, query) != "png":
             return to_starlette_response(explanation_response(error, drawing, vary=vary))
-        png = await self._draw_png(request, Picture.svg(drawing))
+        png = await self._draw_png(request, Content.svg(drawing))
         if png is None:
             return to_starlette_response(
                 explanation_response(error, drawing, vary=vary, is_replacement=True)
@@ -125,7 +128,7 @@ def _explanation_vary(request: Request) -> str | None:
 def _requested_format(request: Request, query: Mapping[str, str]) -> str:
     """Return the requested format: `format` of a preview, the suffix of a permanent banner."""
     path = _path(request)
-    if path == _PREVIEW_PATH:
+    if path == PREVIEW_PATH:
         return query.get("format", "").strip().lower()
     return PurePosixPath(path).suffix.lower().removeprefix(".")
 

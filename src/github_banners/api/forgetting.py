@@ -34,7 +34,7 @@ _FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 def drop_owners(routes: BannerRoutes, owner_ids: Collection[int]) -> None:
     """Remove what the caches behind these routes have of owners."""
     routes.banners.drop_owners(owner_ids)
-    for cached in routes.pictures.pictures.drop_where(lambda key, _: key[0] in owner_ids):
+    for cached in routes.pictures.drop_owners(owner_ids):
         routes.png_converter.drop(cached.picture)
     routes.cache.targets.drop_where(lambda _, entry: entry.key[0] in owner_ids)
 

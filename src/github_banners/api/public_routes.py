@@ -21,21 +21,23 @@ from starlette.routing import Route
 from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
-from github_banners.api.banner_responses import (
-    Picture,
-    numbers_response,
-    picture_response,
-    svg_fallback_response,
-)
+from github_banners.api.banner_responses import numbers_response
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
+from github_banners.api.compatibility import COMPATIBLE_PATHS, PREVIEW_PATH
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema
+from github_banners.api.pictures import (
+    PictureCache,
+    RenderRequest,
+    picture_response,
+    svg_fallback_response,
+)
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
-from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
+from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
 from github_banners.errors import DatabaseUnavailable, InvalidOption, UnreadableBanner
 from github_banners.options import (
@@ -47,6 +49,7 @@ from github_banners.options import (
 )
 from github_banners.serving.framework import (
     JSON,
+    Content,
     json_response,
     to_starlette_response,
 )
@@ -59,7 +62,10 @@ _MAX_DRAINED_BYTES = 16 << 20
 _BODY_TIMEOUT_SECONDS = 5.0
 FORMATS = ("svg", "png", "json")
 _SUFFIXES = {f".{response_format}": response_format for response_format in FORMATS}
-_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz", "/"}
+_LABELLED_PATHS = {
+    *("/banners", PREVIEW_PATH, "/docs", "/healthz", "/readyz", "/"),
+    *COMPATIBLE_PATHS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class BannerRoutes:
     def routes(self) -> list[Route]:
         """Build the routes; `preview` comes first, since it would match as a banner name."""
         return [
-            Route("/banners/preview", self.preview),
+            Route(PREVIEW_PATH, self.preview),
             Route("/banners/{name}", self.get_banner),
             Route("/banners", self.create_banner, methods=["POST"]),
         ]
@@ -124,7 +130,7 @@ class BannerRoutes:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
             if drawing is None or response_format == "json":
                 raise
-            return await self._respond_stored(request, Picture.svg(drawing), response_format)
+            return await self._respond_stored(request, Content.svg(drawing), response_format)
         return await self._respond(request, banner, response_format, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
@@ -144,8 +150,8 @@ class BannerRoutes:
         return to_starlette_response(json_response(status, msgspec.json.encode(content), headers))
 
     async def draw_png(
-        self, request: Request, drawing: Picture, *, is_cacheable: bool = True
-    ) -> Picture | None:
+        self, request: Request, drawing: Content, *, is_cacheable: bool = True
+    ) -> Content | None:
         """Convert an SVG to PNG, charged to the client; None if it fails or takes too long."""
         deadline = getattr(request.state, "deadline", None) or picture_deadline()
         charge = self.charge(request)
@@ -189,7 +195,7 @@ class BannerRoutes:
             )
             return to_starlette_response(numbers)
         cached = await self.pictures.draw(banner, deadline=request.state.deadline)
-        picture: Picture | None = cached.picture
+        picture: Content | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
             is_cacheable = banner.result.freshness is not Freshness.HARD_STALE
@@ -207,10 +213,10 @@ class BannerRoutes:
         )
 
     async def _respond_stored(
-        self, request: Request, drawing: Picture, response_format: str
+        self, request: Request, drawing: Content, response_format: str
     ) -> Response:
         """Send a stored drawing, as PNG if that is requested and possible."""
-        picture: Picture | None = drawing
+        picture: Content | None = drawing
         if response_format == "png":
             picture = await self.draw_png(request, drawing)
         if picture is None:
@@ -262,7 +268,7 @@ def _openapi(base_path: str) -> JsonSchema:
 
 @cache
 def _openapi_document(base_path: str) -> Document:
-    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON))
+    return Document(Content.text(msgspec.json.encode(_openapi(base_path)), JSON))
 
 
 def _target(request: Request) -> bytes:
@@ -329,6 +335,8 @@ def route_label(path: str) -> str | None:
     """Return the metric label of a path, None for unknown paths; the set of labels is small."""
     if path in _LABELLED_PATHS:
         return path
+    if path.rstrip("/") in COMPATIBLE_PATHS:
+        return path.rstrip("/")
     if is_page_path(path):
         return "/banners/{name}/"
     if is_open_graph_path(path):

@@ -19,11 +19,13 @@ from github_banners.settings.addresses import find_listen_address
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
 # 0.1 s. Commands with other options need pydantic anyway, unless these stay text.
 _NO_HELP = {"help": False}
-_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "migrate", "check")
+COMMANDS_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "migrate", "check")
 
 app = typer.Typer(
     add_completion=False,
-    context_settings={"default_map": _NO_HELP | dict.fromkeys(_WITHOUT_CONVERSION, _NO_HELP)},
+    context_settings={
+        "default_map": _NO_HELP | dict.fromkeys(COMMANDS_WITHOUT_CONVERSION, _NO_HELP)
+    },
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -44,7 +46,7 @@ PortOption: TypeAlias = Annotated[
 ]
 
 
-class _TextOption(TyperOption):
+class TextOption(TyperOption):
     """An option that stays text: Typer would import pydantic to convert it, even if it is absent."""
 
     def process_value(self, ctx: Any, value: Any) -> Any:
@@ -60,7 +62,7 @@ class _WithTextOptions:
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
         self.params = [
-            _TextOption(
+            TextOption(
                 param_decls=option.opts,
                 type_descriptor=option.type_descriptor,
                 metavar=option.metavar,

@@ -125,7 +125,7 @@ class ChangeListener:
             elif notification.channel == FORGOTTEN_CHANNEL:
                 self._on_forgotten()
             else:
-                self._invalidations.invalidate(_parse_ids(notification.payload))
+                self._invalidations.invalidate(parse_owner_ids(notification.payload))
                 self._on_change()
 
     async def _probe(self) -> None:
@@ -163,7 +163,7 @@ async def _notify(connection: Connection, *, channel: str) -> None:
     await connection.execute("select pg_notify(%s, '')", [channel])
 
 
-def _parse_ids(payload: str) -> list[int] | None:
+def parse_owner_ids(payload: str) -> list[int] | None:
     """Return the ids of changed owners; None, which means any owner, if the payload has no ids."""
     try:
         return [int(owner_id) for owner_id in payload.split(",") if owner_id]

@@ -40,14 +40,14 @@ async def explain_login_error(conninfo: str, error: psycopg.OperationalError) ->
         return None
     message: str | None = _NO_PASSWORD
     if not connection.needs_password:
-        sqlstate = await asyncio.to_thread(_fetch_sqlstate, conninfo)
+        sqlstate = await asyncio.to_thread(fetch_sqlstate, conninfo)
         message = _MESSAGES.get(sqlstate or "")
     if message is None:
         return None
     return message.format(user=connection.user.decode(), database=connection.db.decode())
 
 
-def _fetch_sqlstate(conninfo: str) -> str | None:
+def fetch_sqlstate(conninfo: str) -> str | None:
     """Try to connect; return the SQLSTATE of the refusal, None if there is none."""
     if sys.platform != "linux":
         return None

@@ -93,9 +93,9 @@ def run_embedded_server(
             socket_dir = stack.enter_context(_socket_dir(data_dir, account))
             settings = {"unix_socket_directories": str(socket_dir), **_OPTIONS, **(options or {})}
             command = [str(programs / "postgres"), "-D", str(data_dir), *_to_arguments(settings)]
-            start = partial(start_process, command, log=_log_path(data_dir), account=account)
+            start = partial(start_process, command, log=log_path(data_dir), account=account)
             server = stack.enter_context(stop_on_exit(start()))
-            _wait_until_ready(server, data_dir)
+            wait_until_ready(server, data_dir)
             stack.enter_context(_Supervisor(server, data_dir, start=start))
         yield _make_conninfo(str(socket_dir))
 
@@ -185,12 +185,12 @@ def _prepare(
     on_progress: Callable[[str], None],
 ) -> None:
     """Ensure that the folder contains a database that no other server is using."""
-    _log_path(data_dir).write_bytes(b"")
+    log_path(data_dir).write_bytes(b"")
     _check_data_version(data_dir)
     _stop_stale_server(data_dir, on_progress=on_progress)
     if not (data_dir / "PG_VERSION").exists():
         on_progress(f"Creating a database in {data_dir}")
-        _create(data_dir, programs=programs, account=account)
+        create_database(data_dir, programs=programs, account=account)
 
 
 def _check_data_version(data_dir: Path) -> None:
@@ -214,7 +214,7 @@ def _check_data_version(data_dir: Path) -> None:
         )
 
 
-def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) -> None:
+def create_database(data_dir: Path, *, programs: Path, account: ServerAccount | None) -> None:
     """Create a database in a temporary folder, so that an interrupted run leaves no partial one."""
     require_account_name(account)
     temporary = data_dir.with_name(f".{data_dir.name}.new")
@@ -224,7 +224,7 @@ def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) ->
         os.chown(temporary, account.uid, account.gid)
     command = [str(programs / "initdb"), "-D", str(temporary), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-instructions"]
-    log = _log_path(data_dir)
+    log = log_path(data_dir)
     with run_process(command, log=log, account=account) as initdb:
         if initdb.wait() != 0:
             raise ConfigurationError(
@@ -298,7 +298,7 @@ class _Supervisor:
                 failures = 0
             failures += 1
             delay = backoff_delay(failures, first=first, maximum=maximum)
-            reason = find_reason(_log_path(self._data_dir))
+            reason = find_reason(log_path(self._data_dir))
             _log.error("database.server_died", code=code, reason=reason, retry_seconds=delay)
             if self._stopping.wait(delay):
                 return
@@ -316,7 +316,7 @@ class _Supervisor:
                 _log.error("database.server_not_started", reason=str(error))
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
+def wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
     """Wait until the server reports ready in its pid file: another server could use the socket."""
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
@@ -326,7 +326,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
         if server.poll() is not None:
             break
         time.sleep(_POLL_SECONDS)
-    reason = find_reason(_log_path(data_dir))
+    reason = find_reason(log_path(data_dir))
     raise ConfigurationError(f"the database in {data_dir} does not start: {reason}")
 
 
@@ -379,5 +379,6 @@ def _is_our_server(pid: int, data_dir: Path) -> bool:
     return "postgres" in result.stdout and f"-D {data_dir} " in result.stdout
 
 
-def _log_path(data_dir: Path) -> Path:
+def log_path(data_dir: Path) -> Path:
+    """Return the log file of the server of a data folder."""
     return data_dir.with_name(f"{data_dir.name}.log")

@@ -12,12 +12,12 @@ from datetime import datetime
 
 import psycopg
 
-from github_banners.database.connect import error_text
-from github_banners.database.session import connect, transaction
+from github_banners.database.connect import error_text, transaction
+from github_banners.database.session import connect
 from github_banners.errors import DatabaseUnavailable
 
 # The idle time of `api.refresh`.
-_SECONDS_BETWEEN_BATCHES = 2
+SECONDS_BETWEEN_BATCHES = 2
 
 _SELECT_COSTS = """
     with active as (
@@ -104,7 +104,7 @@ async def fetch_refresh_costs(conninfo: str, *, schema: str, now: datetime) -> R
             await connect(conninfo, application_name="github-banners-check") as conn,
             transaction(conn, schema=schema),
         ):
-            parameters = {"now": now, "seconds": _SECONDS_BETWEEN_BATCHES}
+            parameters = {"now": now, "seconds": SECONDS_BETWEEN_BATCHES}
             row = await (await conn.execute(_SELECT_COSTS, parameters)).fetchone()
     except psycopg.Error as exc:
         raise DatabaseUnavailable(error_text(exc)) from exc

@@ -99,8 +99,8 @@ async def run_checks(
     folders are the defaults of the embedded database and of the storage.
     """
     text = f"fine; set: {', '.join(set_variables)}" if set_variables else "fine; none is set"
-    ports = await _check_ports(settings)
-    database, costs = await _check_database(settings, database_dir, clock=clock)
+    ports = await check_ports(settings)
+    database, costs = await check_database(settings, database_dir, clock=clock)
     checks = [
         CheckResult("settings", text),
         *_describe_served_users(settings),
@@ -111,7 +111,7 @@ async def run_checks(
     if settings.storage_base_url is None:
         checks.append(await _check_banners(settings, banners_dir))
     tokens = await check_tokens(settings, clock=clock)
-    checks.append(_github_result(settings, tokens))
+    checks.append(github_result(settings, tokens))
     if costs is not None:
         checks.append(CheckResult("refreshes", describe_costs(costs, tokens)))
         warnings = [*warnings, *cost_warnings(costs, tokens)]
@@ -133,7 +133,7 @@ def _describe_served_users(settings: Settings) -> list[CheckResult]:
     return [CheckResult("users", ", ".join(counts))] if counts else []
 
 
-async def _check_ports(settings: Settings) -> list[CheckResult]:
+async def check_ports(settings: Settings) -> list[CheckResult]:
     """Check that each port is free, or that a running service of ours uses it."""
     results = []
     ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
@@ -163,7 +163,7 @@ async def _is_own_service(host: str, port: int) -> bool:
     return b'"status":"alive"' in health or b"\nbanners_" in metrics
 
 
-async def _check_database(
+async def check_database(
     settings: Settings, data_dir: Path, *, clock: Clock
 ) -> tuple[CheckResult, RefreshCosts | None]:
     """Check the database; also return what the refreshes of its banners cost, if it has the tables."""
@@ -174,20 +174,20 @@ async def _check_database(
             location = f"embedded, in {data_dir}"
             conninfo = find_embedded_conninfo(data_dir)
         if conninfo is None:
-            folder_result = _check_folder("database", data_dir)
+            folder_result = check_folder("database", data_dir)
             if folder_result.is_broken:
                 return folder_result, None
             return CheckResult("database", f"{location}: not running, `serve` starts it"), None
         server_info = await database_info.fetch_server_info(conninfo)
         if server_info.problem is not None or server_info.needs_migration:
-            return _describe_database(server_info, location), None
+            return describe_database(server_info, location), None
         await database_info.try_writing(conninfo, server_info)
         rows_ahead = await database_info.count_rows_ahead(conninfo, server_info, now=clock())
         costs = None
         # They are for information: a database that is too slow for them can be used.
         with suppress(DatabaseUnavailable):
             costs = await fetch_refresh_costs(conninfo, schema=server_info.schema, now=clock())
-        return _describe_database(server_info, location, rows_ahead=rows_ahead), costs
+        return describe_database(server_info, location, rows_ahead=rows_ahead), costs
     except ConfigurationError as error:
         return CheckResult("database", f"does not work: {error}", is_broken=True), None
     except DatabaseUnavailable as error:
@@ -195,9 +195,10 @@ async def _check_database(
         return CheckResult("database", text, is_broken=True), None
 
 
-def _describe_database(
+def describe_database(
     server_info: database_info.ServerInfo, location: str, *, rows_ahead: int = 0
 ) -> CheckResult:
+    """Describe a reachable database; it is broken if the services can't use it."""
     text = f"PostgreSQL {server_info.version} {location}"
     if server_info.problem is not None:
         return CheckResult(
@@ -218,9 +219,9 @@ async def _check_banners(settings: Settings, banners_dir: Path) -> CheckResult:
     """Check that drawn banners can be stored, in a folder or in a bucket."""
     location = settings.banners_storage_url
     if location is None:
-        return _check_folder("banners", banners_dir)
+        return check_folder("banners", banners_dir)
     if not isinstance(location, StorageBucket):
-        return _check_folder("banners", location, name="BANNERS_STORAGE_URL")
+        return check_folder("banners", location, name="BANNERS_STORAGE_URL")
     try:
         await open_bucket(location, settings).check()
     except BannersError as error:
@@ -228,7 +229,7 @@ async def _check_banners(settings: Settings, banners_dir: Path) -> CheckResult:
     return CheckResult("banners", f"stored in {location}, which can be written")
 
 
-def _check_folder(component: str, folder: Path, *, name: str = "DATA_DIR") -> CheckResult:
+def check_folder(component: str, folder: Path, *, name: str = "DATA_DIR") -> CheckResult:
     """
     Check that a folder, or the nearest existing parent, is writable and has free space.
 
@@ -282,7 +283,8 @@ def _example_snapshot(clock: Clock) -> Snapshot:
     return Snapshot(Owner(0, "check", None, None), Stats(0, 0, 0, 0, 0, {}), clock())
 
 
-def _github_result(settings: Settings, tokens: Sequence[TokenCheckResult]) -> CheckResult:
+def github_result(settings: Settings, tokens: Sequence[TokenCheckResult]) -> CheckResult:
+    """Return whether GitHub responded when the tokens were checked."""
     url = settings.github_api_url
     for token in tokens:
         if token.failure is not None and token.is_unreachable:

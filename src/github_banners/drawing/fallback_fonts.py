@@ -123,9 +123,9 @@ class FallbackFonts:
 
     def _find(self, text: str) -> FontFile | None:
         """Return the first font that covers a whole text, None if there is none."""
-        return next((font for font in self._all_files() if font.covers(text)), None)
+        return next((font for font in self.all_files() if font.covers(text)), None)
 
-    def _all_files(self) -> Iterator[FontFile]:
+    def all_files(self) -> Iterator[FontFile]:
         """Yield the files read before, then read more."""
         yield from self._files
         for font in self._unread:

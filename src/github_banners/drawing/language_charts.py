@@ -1,16 +1,18 @@
 """
-How languages are shown: ranked shares in whole percentages, the ring and the bar.
+How languages are shown: ranked shares in whole percentages, the ring, the bar and the legend.
 
     shares   ranking, the rest as `Other`, whole percentages, colours
     charts   the ring, which is a donut if its stroke is wide, and the bar; geometry in user units.
              Every segment is a line to be stroked; templates set the stroke width
+    legend   names and percentages that flow in rows under a bar. Text widths are estimates for the
+             widest font: items are spaced by less, which looks even in usual fonts, but rows wrap
+             by the full width, so that nothing leaves the banner in any font
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
-from importlib.resources import files
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
 
 import msgspec
 
@@ -20,13 +22,16 @@ from github_banners.drawing.locales import (
     format_percent,
     load_translations,
 )
-from github_banners.drawing.sanitize import isolate, sanitize
-from github_banners.drawing.themes import Scheme, readable_on_all
+from github_banners.drawing.sanitize import isolate
+from github_banners.drawing.text import fit, width
+from github_banners.drawing.themes import Scheme, language_names_and_colours
 from github_banners.errors import RenderingFailed
 from github_banners.models import Snapshot, sort_languages
 from github_banners.options import BannerOptions, CountBy, HideableField
 
-_NAMELESS = "?"
+# Looking up a member of an enum takes 0.1 µs in Python 3.11, twenty times as long as a global.
+_LANGUAGES, _BYTES = HideableField.LANGUAGES, CountBy.BYTES
+
 _UNLISTED = ""  # stands for the languages of a repository that GitHub does not list
 _MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
@@ -35,9 +40,21 @@ PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
 MAX_RING_LANGUAGES = 5
 """How many languages a ring shows, besides Other."""
 
-_SEGMENT_GAP = 2.0
-_MIN_BAR_LENGTH = 4.0
-_MIN_RING_LENGTH = 2.5
+_SEGMENT_GAP, _MIN_BAR_LENGTH, _MIN_RING_LENGTH = 2.0, 4.0, 2.5
+
+# The legend, in multiples of the font size.
+_DOT_RADIUS, _DOT_ABOVE_BASELINE, _DOT_ROOM = 0.37, 0.35, 0.77
+_NAME_ROOM = 24  # longer than any real name: a made-up one must not push all others out
+_PERCENT_ROOM = 4
+# In user units.
+_DOT_GAP = 7
+ITEM_GAP = 18
+# The width of a text in usual fonts, as a fraction of the estimate.
+USUAL_WIDTH = 0.88
+# The estimate of a long text is too large by at least this much in any font.
+_SLACK = 3
+# From this width on, a text in the widest font would reach the next dot: it gets its full width.
+_LONG_TEXT = (ITEM_GAP + _SLACK) / (1 - USUAL_WIDTH)
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -58,13 +75,13 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     """
     Languages by count, then name.
 
-    `first` are those that can be shown, and `points` their percentage points; `number` is the number
-    of all languages. `total` is the sum of their counts and of `unlisted`, which is counted as Other
+    `first` are those that can be shown. `points` are the percentage points of all, `number` is how
+    many these are. `total` is the sum of their counts and of `unlisted`, which is counted as Other
     only. `other_label` and `neutral` are the name and the colour of Other.
     """
 
     first: tuple[Share, ...]
-    points: tuple[int, ...]
+    points: Sequence[int]
     number: int
     total: int
     other_label: str
@@ -78,10 +95,10 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
         A language has the same percentage for every `limit`; Other has what is left of 100.
         """
         if self.number <= limit + 1 and not self.unlisted:
-            return self.first[: self.number]
+            return self.first
         shares = self.first[:limit]
         rest = self.total - sum([share.amount for share in shares])
-        percent = _percent(100 - sum(self.points[:limit]), rest, self.total)
+        percent = _percent(100 - sum(self.points[: len(shares)]), rest, self.total)
         return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total, percent))
 
 
@@ -101,61 +118,39 @@ def rank_languages(
     others are counted only, but percentages add up to 100 over all of them. `unlisted` is the count
     of languages without a name, which are part of Other.
     """
-    counts = sorted(languages.values(), reverse=True)
-    if excluded or (counts and counts[-1] <= 0):
-        languages = {
-            name: count
-            for name, count in languages.items()
-            if count > 0 and name.lower() not in excluded
-        }
-        counts = sorted(languages.values(), reverse=True)
-    if len(counts) > max_ranked:
-        # An owner may have hundreds of languages; only those that can be shown are sorted by name.
-        lowest = counts[max_ranked - 1]
-        languages = {name: count for name, count in languages.items() if count >= lowest}
-    number = len(counts)
+    names = sort_languages(languages)
+    if excluded or (names and languages[names[-1]] <= 0):
+        names = [name for name in names if languages[name] > 0 and name.lower() not in excluded]
+    counts = [languages[name] for name in names]
     if unlisted:
         counts.append(unlisted)
-        max_ranked = min(max_ranked, number)
-    total, points = sum(counts), percentage_points(counts, max_ranked)
-    names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
+    total, points = sum(counts), percentage_points(counts)
+    names_and_colours, rank_colours = language_names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
-    for rank, name in enumerate(sort_languages(languages)[:max_ranked]):
+    for name, count, point in zip(names[:max_ranked], counts, points, strict=False):
         clean_name, colour = names_and_colours[name]
         if rank_colours:
-            colour = rank_colours[rank % len(rank_colours)]
-        count = counts[rank]
-        percent = _percent(points[rank], count, total)
+            colour = rank_colours[len(first) % len(rank_colours)]
+        percent = _percent(point, count, total)
         first.append(Share(clean_name, colour, count, count / total, percent))
-    return Ranking(
-        tuple(first), tuple(points), number, total, other_label, scheme.neutral, unlisted
-    )
+    return Ranking(tuple(first), points, len(names), total, other_label, scheme.neutral, unlisted)
 
 
-def percentage_points(counts: Sequence[int], number: int) -> list[int]:
+def percentage_points(counts: Sequence[int]) -> list[int]:
     """
-    Return the whole percentages of the first `number` of positive counts; those of all add up to 100.
+    Return the whole percentages of positive counts, which add up to 100.
 
     Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Of equal remainders the
     first ones are rounded up, so that falling counts have falling percentages.
     """
-    if not counts:
-        return []
-    total = sum(counts)
-    points = [count * 100 // total for count in counts[:number]]
-    # An owner may have hundreds of languages: sorting the bare remainders is twice as fast as
-    # sorting the languages by them.
-    remainders = [count * 100 % total for count in counts]
-    if missing := sum(remainders) // total:
-        by_size = sorted(remainders, reverse=True)
-        lowest = by_size[missing - 1]
-        ties = missing - by_size.index(lowest)
-        for index, remainder in enumerate(remainders[:number]):
-            if remainder > lowest:
-                points[index] += 1
-            elif remainder == lowest and ties:
-                points[index] += 1
-                ties -= 1
+    total, points, remainders = sum(counts), [], []
+    for count in counts:
+        point, remainder = divmod(count * 100, total)
+        points.append(point)
+        remainders.append(remainder)
+    missing = 100 - sum(points)
+    for index in sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)[:missing]:
+        points[index] += 1
     return points
 
 
@@ -169,27 +164,6 @@ def _percent(points: int, count: int, total: int) -> str:
     if count == total:
         return "100%"
     return PERCENTS[points] if count * 100 >= total else PERCENTS[0]
-
-
-@lru_cache(8)
-def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
-    """Return a cache of clean names, and colours that are readable on every background."""
-
-    def name_and_colour(name: str) -> tuple[str, str]:
-        colour = _github_colours().get(name.lower())
-        if colour is None:
-            return sanitize(name) or _NAMELESS, scheme.neutral
-        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
-
-    return Memo(name_and_colour)
-
-
-@cache
-def _github_colours() -> dict[str, str]:
-    data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
-    colours: dict[str, str] = json.loads(data)
-    # GitHub has changed the case of names (Vim script), and its API still returns the old ones.
-    return {name.lower(): colour for name, colour in colours.items()}
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -210,12 +184,12 @@ def glow_colour(shares: Sequence[Share]) -> str:
 
 def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:
     """Divide a line from (x, y) to the right among shares, with gaps between them."""
-    segments = []
+    segments, after_start = [], f" {y}h"
     total_length = width - _SEGMENT_GAP * (len(shares) - 1)
     lengths = distribute(shares, total_length, _MIN_BAR_LENGTH)
     for share, length in zip(shares, lengths, strict=True):
         start = round(x)  # whole units give sharp edges
-        segments.append(Segment(share.colour, f"M{start} {y}h{round(x + length) - start}"))
+        segments.append(Segment(share.colour, f"M{start}{after_start}{round(x + length) - start}"))
         x += length + _SEGMENT_GAP
     return segments
 
@@ -229,7 +203,7 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _SEGMENT_GAP) -
     """
     segments = []
     circumference = math.tau * radius
-    rest = round(circumference)
+    rest = str(round(circumference))
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
     lengths = distribute(shares, circumference, _MIN_RING_LENGTH + gap)
@@ -259,13 +233,14 @@ def visible_languages(
 
     :raises RenderingFailed: they are counted in bytes, which are not known
     """
-    languages: Mapping[str, int] = {}
-    unlisted = 0
-    if HideableField.LANGUAGES not in options.hide:
-        if options.count_by is CountBy.BYTES:
-            languages, unlisted = _language_sizes(snapshot)
-        else:
-            languages = snapshot.stats.languages
+    languages, unlisted = snapshot.stats.languages, 0
+    if _LANGUAGES in options.hide:
+        languages = {}
+    elif options.count_by is _BYTES:
+        if snapshot.language_sizes is None:
+            raise RenderingFailed("the sizes of the languages are not known")
+        languages = dict(snapshot.language_sizes)
+        unlisted = languages.pop(_UNLISTED, 0)
     return rank_languages(
         languages,
         scheme=scheme,
@@ -276,24 +251,103 @@ def visible_languages(
     )
 
 
-def _language_sizes(snapshot: Snapshot) -> tuple[Mapping[str, int], int]:
-    """Return the bytes of the listed languages by name, and those of all others."""
-    sizes = snapshot.language_sizes
-    if sizes is None:
-        raise RenderingFailed("the sizes of the languages are not known")
-    if _UNLISTED not in sizes:
-        return sizes, 0
-    return {name: size for name, size in sizes.items() if name}, sizes[_UNLISTED]
-
-
 def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
     """Return the shares of the ring: at most `MAX_RING_LANGUAGES` languages and Other."""
     return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
 
 
-def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
-    """Return the first languages and percentages for the description, if there is no legend."""
-    return [
-        f"{isolate(share.name)} {format_percent(share.percent, locale)}"
-        for share in shares[:MAX_DESCRIBED_LANGUAGES]
-    ]
+class LegendItem(msgspec.Struct, frozen=True, gc=False):
+    """A language: the centre of its dot, name and percentage; the text's place follows the dot."""
+
+    colour: str
+    dot_x: int
+    dot_y: int
+    name: str
+    percent: str
+
+
+class Legend(msgspec.Struct, frozen=True, gc=False):
+    """The shares that fit, and their items."""
+
+    shares: Sequence[Share]
+    items: Sequence[LegendItem]
+
+
+PlaceItems: TypeAlias = Callable[[Sequence[Share]], Sequence[LegendItem] | None]
+"""Places shares; returns None if they do not fit."""
+
+
+def fit_legend(ranking: Ranking, limit: int, place_items: PlaceItems) -> Legend:
+    """Return the longest legend that fits, of at most `limit` languages and Other."""
+    while limit >= 0 and (shares := ranking.top(limit)):
+        if (items := place_items(shares)) is not None:
+            return Legend(shares, items)
+        # Other never stands for a single language, unless others are unlisted: without those, the
+        # next shorter list lacks two languages.
+        limit = min(limit, ranking.number - (not ranking.unlisted)) - 1
+    return Legend((), ())
+
+
+def flow_rows(
+    *, x: float, room: float, baselines: Sequence[int], size: int, locale: str
+) -> PlaceItems:
+    """
+    Return a function that places shares in rows.
+
+    `x` and `room` are the start and the width of each row, `baselines` the y of each.
+    """
+    lead = _DOT_ROOM * size + _DOT_GAP
+    dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
+    end = x + room - lead
+    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size))
+    percents = _percents(size, locale)
+
+    def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
+        rows = iter(baselines)
+        y, item_x, items = next(rows), x, []
+        for share in shares:
+            name, name_width = names[share.name]
+            percent_text, percent_width = percents[share.percent]
+            text_width = name_width + percent_width
+            if item_x + text_width > end:
+                if (next_y := next(rows, None)) is None:
+                    return None
+                y, item_x = next_y, x
+            items.append(
+                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name, percent_text)
+            )
+            item_x += lead + (
+                USUAL_WIDTH * text_width + ITEM_GAP
+                if text_width < _LONG_TEXT
+                else text_width - _SLACK
+            )
+        return items
+
+    return place_items
+
+
+def describe_items(items: Sequence[LegendItem]) -> list[str]:
+    """Return the first languages and percentages of a legend for the description."""
+    return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]
+
+
+@lru_cache(64)
+def _names(size: int, room: float) -> Memo[str, tuple[str, float]]:
+    """Return a cache of names that fit, and their widths."""
+
+    def fit_name(name: str) -> tuple[str, float]:
+        fitted = fit(name, (size,), room)
+        return isolate(fitted.text), fitted.width
+
+    return Memo(fit_name)
+
+
+@lru_cache(64)
+def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
+    """Return a cache of localized percentages and their widths, with a space before them."""
+
+    def measure_percent(percent: str) -> tuple[str, float]:
+        text = format_percent(percent, locale)
+        return text, width(f" {text}", size)
+
+    return Memo(measure_percent)

@@ -122,7 +122,7 @@ def _name_fonts(content: str) -> tuple[str, FontFile | None]:
 def _find_font(words: Sequence[str]) -> FontFile | None:
     """Find a font for all words, else one for the first word that any font covers."""
     for text in ("".join(words), *words):
-        font = _machine_fonts().find(text) or _word_fonts().find(text)
+        font = machine_fonts().find(text) or word_fonts().find(text)
         if font is not None:
             return font
     return None
@@ -155,12 +155,14 @@ def _find_kind(cluster: str) -> _Kind:
 
 
 @cache
-def _machine_fonts() -> FallbackFonts:
+def machine_fonts() -> FallbackFonts:
+    """Return the fonts that are installed on the machine."""
     return FallbackFonts(MACHINE_FOLDERS)
 
 
 @cache
-def _word_fonts() -> FallbackFonts:
+def word_fonts() -> FallbackFonts:
+    """Return the bundled subsets with the characters of our own words."""
     return FallbackFonts([WORDS_FOLDER])
 
 

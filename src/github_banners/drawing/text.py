@@ -19,7 +19,7 @@ import msgspec
 from github_banners.cache import Memo
 from github_banners.drawing.sanitize import graphemes, isolate
 
-_SAFETY = 1.03
+SAFETY_FACTOR = 1.03
 _STRETCH_FROM = 0.9
 _ELLIPSIS = "…"
 
@@ -69,12 +69,14 @@ _MIN_LAST_LINE = 0.5
 
 # Arabic letters change their shape, and so their width, before another letter. Marks between them
 # do not matter, and hamza does not join.
-_LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
+JOINING_LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
 _POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u08d3-\u08ff"
 # `character_widths.txt` lists the joined forms at this offset, beyond all code points.
-_JOINED_FORM_OFFSET = 0x200000
+JOINED_FORM_OFFSET = 0x200000
 _NON_JOINING_LETTERS = "\u0621\u0674\u08ad"
-_JOINED_LETTER = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*(?![{_NON_JOINING_LETTERS}])[{_LETTERS}])")
+_JOINED_LETTER = re.compile(
+    f"[{JOINING_LETTERS}](?=[{_POINTS}]*(?![{_NON_JOINING_LETTERS}])[{JOINING_LETTERS}])"
+)
 
 # By code point, 32 to 126.
 _REGULAR = _ascii(
@@ -114,7 +116,7 @@ _EXCEPTIONS = (
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """Return an upper bound of a text's width; width and font size are in user units."""
-    return _SAFETY * size * _hundredths(text, bold) / 100
+    return SAFETY_FACTOR * size * _hundredths(text, bold) / 100
 
 
 def fit(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:
@@ -126,7 +128,7 @@ def fit(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -
     """
     hundredths = _hundredths(text, bold)
     for size in sizes:
-        text_width = _SAFETY * size * hundredths / 100
+        text_width = SAFETY_FACTOR * size * hundredths / 100
         if text_width <= room:
             length = "" if text.isascii() else _text_length(text, text_width, room)
             return Fitted(text, size, text_width, length)
@@ -176,7 +178,7 @@ def _break_lines(
     words: Sequence[str], size: float, room: float, max_lines: int
 ) -> tuple[list[str], list[str]]:
     """Fill up to `max_lines` lines with words; return them and the words that are left."""
-    room_hundredths = room / _SAFETY / size * 100
+    room_hundredths = room / SAFETY_FACTOR / size * 100
     lines: list[str] = []
     end = room_hundredths + 1  # so that the first word begins a line
     pending = list(reversed(words))
@@ -210,7 +212,7 @@ def _split(word: str, room_hundredths: float) -> tuple[str, str]:
 
 def _shorten(line: str, rest: str, size: float, room: float) -> str:
     """Return a line with an ellipsis; `rest` is the text after it."""
-    room_hundredths = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold=False)
+    room_hundredths = room / SAFETY_FACTOR / size * 100 - _hundredths(_ELLIPSIS, bold=False)
     words = _WORD.findall(line)
     while words and _hundredths("".join(words), bold=False) > room_hundredths:
         words.pop()
@@ -242,30 +244,24 @@ def fit_between(
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    return (_BOLD_BEYOND_ASCII if bold else _BEYOND_ASCII)[text]
+    hundredths = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
+    if joined := _JOINED_LETTER.findall(text):
+        hundredths -= sum(map((_BOLD_SAVINGS if bold else _REGULAR_SAVINGS).__getitem__, joined))
+    return hundredths
 
 
-def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
-    advances = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    return advances - sum(
-        [_joining_adjustment(letter, bold) for letter in _JOINED_LETTER.findall(text)]
-    )
-
-
-# Texts with numbers repeat, since most owners' numbers are small.
-_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=False), max_size=2048)
-_BOLD_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=True), max_size=2048)
-
-
-@lru_cache(1024)
-def _joining_adjustment(letter: str, bold: bool) -> int:
+def _joining_saving(letter: str, *, bold: bool) -> int:
     """Return how much narrower a letter is when joined to the next; negative if it is wider."""
-    joined = _measured_widths(ord(letter) + _JOINED_FORM_OFFSET)[bold]
+    joined = _measured_widths(ord(letter) + JOINED_FORM_OFFSET)[bold]
     return _advance(letter)[bold] - joined if joined else 0
 
 
+_REGULAR_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=False))
+_BOLD_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=True))
+
+
 def _truncate(text: str, size: float, room: float, *, bold: bool) -> str:
-    room_hundredths = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold)
+    room_hundredths = room / SAFETY_FACTOR / size * 100 - _hundredths(_ELLIPSIS, bold)
     clusters = graphemes(text)
     count = _count_fitting(clusters, room_hundredths, bold=bold)
     return "".join(clusters[:count]).rstrip() + _ELLIPSIS

@@ -225,12 +225,13 @@ async def force_close(consumer: AIOKafkaConsumer) -> None:
     """
     stopping = asyncio.create_task(consumer.stop(), name="broker.stop")
     await asyncio.wait({stopping}, timeout=_CLOSE_TIMEOUT_SECONDS)
-    await _cancel_within(stopping, *_internal_tasks(consumer))
+    await cancel_within(stopping, *internal_tasks(consumer))
     closing = asyncio.create_task(consumer._client.close(), name="broker.close")
-    await _cancel_within(closing, timeout_seconds=0.5)
+    await cancel_within(closing, timeout_seconds=0.5)
 
 
-def _internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
+def internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
+    """Return the tasks that a consumer of aiokafka has started."""
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = []
     if coordinator is not None:
@@ -241,7 +242,7 @@ def _internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
     return [task for task in tasks if task is not None]
 
 
-async def _cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0.0) -> None:
+async def cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0.0) -> None:
     """Cancel the tasks that do not end in time, and retrieve the results of all."""
     await asyncio.wait(tasks, timeout=timeout_seconds)
     for task in tasks:

@@ -93,7 +93,7 @@ class SignatureMiddleware:
         head = self._verifier.check_head(
             scope["method"], _raw_path(scope), scope["query_string"], scope["headers"]
         )
-        if _content_length_exceeds(scope["headers"], self._max_body_bytes):
+        if content_length_exceeds(scope["headers"], self._max_body_bytes):
             raise TooLarge
         body = await _read_body(receive, max_bytes=self._max_body_bytes)
         if body is not None:
@@ -114,7 +114,7 @@ def _raw_path(scope: Scope) -> bytes:
     return raw_path or quote(scope["path"], safe=_UNQUOTED, errors="replace").encode()
 
 
-def _content_length_exceeds(headers: Iterable[tuple[bytes, bytes]], max_bytes: int) -> bool:
+def content_length_exceeds(headers: Iterable[tuple[bytes, bytes]], max_bytes: int) -> bool:
     """Return True if the declared size of the body exceeds the limit; the real size may differ."""
     lengths = [value for name, value in headers if name == b"content-length" and value.isdigit()]
     # The number of digits first: converting a very long number to int takes quadratic time.

@@ -19,21 +19,23 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from github_banners.errors import InvalidOption, InvalidType, closest_match
-from github_banners.logins import LOGIN_CHARACTERS, is_login
+from github_banners.logins import LOGIN, LOGIN_CHARACTERS
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
-    LIST_OPTIONS,
     MAX_SHOWN_NUMBERS,
-    MAY_BE_EMPTY,
-    OPTIONS,
     BannerOptions,
     Colour,
     Layout,
     Locale,
     Theme,
+    options_digest,
+)
+from github_banners.options.values import (
+    LIST_OPTIONS,
+    MAY_BE_EMPTY,
+    OPTIONS,
     allowed_values,
     option_json_schema,
-    options_digest,
 )
 
 _NAME_BY_ALIAS = {"theme": "type"}
@@ -174,7 +176,7 @@ def _offending_value(name: str, raw: object) -> str:
     """Return the invalid value as text; for a list the first invalid member."""
     raw = _as_csv(raw)
     if _is_closed_list(name) and isinstance(raw, str):
-        invalid = (value for value in _split_list(raw) if value not in allowed_values(name))
+        invalid = (value for value in split_list(raw) if value not in allowed_values(name))
         return to_display_text(next(invalid, raw))
     return to_display_text(raw)
 
@@ -185,7 +187,7 @@ def _suggestion(name: str, raw: object) -> str | None:
     if not isinstance(raw, str | int):
         return None
     if _is_closed_list(name):
-        values = [*dict.fromkeys(_split_list(str(raw)[:_MAX_CHARACTERS]))][:_MAX_COMPARED]
+        values = [*dict.fromkeys(split_list(str(raw)[:_MAX_CHARACTERS]))][:_MAX_COMPARED]
         matches = [closest_match(value[:_MAX_COMPARED], allowed_values(name)) for value in values]
         known = _in_canonical_order(name, [match for match in matches if match is not None])
         return ",".join(known) or None if None not in matches else None
@@ -215,7 +217,7 @@ def _is_closed_list(name: str) -> bool:
     return get_origin(hint) is tuple and issubclass(get_args(hint)[0], StrEnum)
 
 
-def _split_list(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """Split a list at every separator that people use by mistake."""
     return [value for value in re.split(r"[\s,;+|\[\]\"']+", text.lower()) if value]
 
@@ -320,7 +322,7 @@ def parse_login(value: object, *, field: str = "username") -> str:
 
     :raises InvalidOption: GitHub can have no such login
     """
-    if isinstance(value, str) and is_login(value):
+    if isinstance(value, str) and LOGIN.fullmatch(value):
         return value
     raise InvalidOption(field, to_display_text(value), _ALLOWED_LOGIN)
 

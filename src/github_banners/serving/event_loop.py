@@ -34,7 +34,7 @@ _THREADS_TIMEOUT_SECONDS = 1.0
 _abandoned_tasks: list[asyncio.Task[Any]] = []
 
 
-class _SignalState:
+class SignalState:
     """The action of the first signal, and the monotonic time when it came."""
 
     action: Callable[[], object] | None = None
@@ -47,7 +47,7 @@ def on_first_signal(action: Callable[[], object]) -> None:
 
     Replaces the previous action. A signal that arrives during this call may run both.
     """
-    _SignalState.action = action
+    SignalState.action = action
     for signal_number in _SIGNALS:
         signal.signal(signal_number, _handle_signal)
     if _is_signalled():
@@ -57,16 +57,16 @@ def on_first_signal(action: Callable[[], object]) -> None:
 def _handle_signal(number: int, frame: FrameType | None) -> None:
     """Run the action at the first signal; exit at a second one that is a request of its own."""
     now = time.monotonic()
-    if _SignalState.first_at is None:
-        _SignalState.first_at = now
-        if _SignalState.action is not None:
-            _SignalState.action()
-    elif now - _SignalState.first_at >= _SAME_REQUEST_SECONDS:
+    if SignalState.first_at is None:
+        SignalState.first_at = now
+        if SignalState.action is not None:
+            SignalState.action()
+    elif now - SignalState.first_at >= _SAME_REQUEST_SECONDS:
         _exit_at_once(128 + number)
 
 
 def _is_signalled() -> bool:
-    return _SignalState.first_at is not None
+    return SignalState.first_at is not None
 
 
 def interrupt() -> NoReturn:

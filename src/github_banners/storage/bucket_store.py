@@ -134,7 +134,7 @@ class BucketStore:
                 except FileNotFoundError as error:
                     _raise_if_no_bucket(error)
                     return None
-        version = _parse_version(file.attributes)
+        version = parse_version(file.attributes)
         if parts is None or version is None:
             return None
         stored = without_implausible_version(version, now=self._clock())
@@ -217,7 +217,7 @@ class BucketStore:
             head = await self._bucket.get_async(key, options={"head": True})
         except FileNotFoundError:
             return None
-        return _StoredObject(_parse_version(head.attributes), head.meta["e_tag"] or "")
+        return _StoredObject(parse_version(head.attributes), head.meta["e_tag"] or "")
 
     async def _write(
         self, key: str, body: bytes, version: StoredVersion, *, replaces: _StoredObject | None
@@ -251,7 +251,8 @@ class BucketStore:
         self.is_available = True
 
 
-def _parse_version(attributes: "Attributes") -> StoredVersion | None:
+def parse_version(attributes: "Attributes") -> StoredVersion | None:
+    """Return the version in the metadata of an object, None if it has none."""
     text = attributes.get(_VERSION, "")
     if not _VERSION_TEXT.fullmatch(text):
         return None

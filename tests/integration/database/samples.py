@@ -9,11 +9,11 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-def answer(
+def fetched_owner(
     owner_id: int = 1,
     login: str | None = None,
     *,
-    at: datetime = NOON,
+    fetched_at: datetime = NOON,
     stars: int = 5,
     name: str | None = "Somebody",
     node_id: str | None = "U_1",
@@ -26,4 +26,6 @@ def answer(
     owner = Owner(owner_id, login or f"User-{owner_id}", node_id, name)
     languages = {"Python": 1} if languages is None else languages
     total = len(repositories)
-    return OwnerRepositories(owner, repositories, at), Stats(total, total, 0, stars, 0, languages)
+    return OwnerRepositories(owner, repositories, fetched_at), Stats(
+        total, total, 0, stars, 0, languages
+    )

@@ -1,4 +1,4 @@
-"""An embedded server that a test can freeze and kill."""
+"""An embedded server that a test can freeze and kill, and a database without connections."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from github_banners.database.connect import Database
 from github_banners.database.embedded import run_embedded_server
 
 
@@ -50,3 +51,8 @@ class ManagedServer:
     def _pids(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [self.pid, *map(int, children)]
+
+
+async def close_pool(database: Database) -> None:
+    """End all connections of a database, which then is unavailable; it may be closed once more."""
+    await database.__aexit__(None, None, None)

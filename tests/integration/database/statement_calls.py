@@ -95,28 +95,28 @@ async def select_sample(conn: Connection, *, now: datetime) -> Sample:
 
 
 async def fetch_stored(
-    conn: Connection, owner_ids: Sequence[int], *, at: datetime
+    conn: Connection, owner_ids: Sequence[int], *, fetched_at: datetime
 ) -> list[Fetched]:
     """Return owners as GitHub would if nothing had changed."""
     fetched = []
     for snapshot in await users.select_snapshots(conn, owner_ids):
         stored = tuple(await repositories.select_repositories(conn, snapshot.owner.id))
-        data = OwnerRepositories(snapshot.owner, stored, at, followers=snapshot.followers)
+        data = OwnerRepositories(snapshot.owner, stored, fetched_at, followers=snapshot.followers)
         fetched.append((data, aggregate(stored)))
     return fetched
 
 
 def change(fetched: Sequence[Fetched]) -> list[Fetched]:
-    """Give owners of repositories a star, a new repository and followers; take a repository away."""
+    """Return the owners with a new star, a new repository and new followers, and without one repository."""
     changed = []
     for data, stats in fetched:
         if not data.repositories:
             changed.append((data, stats))
             continue
         first, *rest = data.repositories
-        kept = (replace(first, stars=first.stars + 1), *rest[1:])
+        starred = (replace(first, stars=first.stars + 1), *rest[1:])
         changed_data = replace(
-            data, repositories=(*kept, replace(first, id=NEW_ID + first.id)), followers=1_000_000
+            data, repositories=(*starred, replace(first, id=NEW_ID + first.id)), followers=1_000_000
         )
         changed.append((changed_data, aggregate(changed_data.repositories)))
     return changed
@@ -170,13 +170,13 @@ async def fetch_for_requests(conn: Connection, sample: Sample) -> None:
 
 
 async def save_new_owner(conn: Connection, sample: Sample) -> None:
-    [(data, stats)] = await fetch_stored(conn, sample.owner_ids[:1], at=sample.now)
+    [(data, stats)] = await fetch_stored(conn, sample.owner_ids[:1], fetched_at=sample.now)
     owner = Owner(NEW_ID, "Somebody-New", "U_new", "Somebody")
     await users.upsert_owners(conn, [(replace(data, owner=owner), stats)], now=sample.now)
 
 
 async def save_many_repositories(conn: Connection, sample: Sample) -> None:
-    fetched = await fetch_stored(conn, [MANY_REPOSITORIES_ID], at=sample.now)
+    fetched = await fetch_stored(conn, [MANY_REPOSITORIES_ID], fetched_at=sample.now)
     await users.upsert_owners(conn, change(fetched), now=sample.now)
 
 
@@ -187,20 +187,20 @@ async def lease_owners(conn: Connection, sample: Sample) -> None:
 
 
 async def save_unchanged(conn: Connection, sample: Sample) -> None:
-    fetched = await fetch_stored(conn, sample.owner_ids, at=sample.now)
+    fetched = await fetch_stored(conn, sample.owner_ids, fetched_at=sample.now)
     for _ in range(2):  # the digests are stored by the first
         await users.upsert_owners(conn, fetched, now=sample.now)
     await leases.schedule_users(conn, sample.owner_ids, now=sample.now, interval=HOUR)
 
 
 async def save_changed(conn: Connection, sample: Sample) -> None:
-    fetched = await fetch_stored(conn, sample.owner_ids, at=sample.now)
+    fetched = await fetch_stored(conn, sample.owner_ids, fetched_at=sample.now)
     await users.upsert_owners(conn, change(fetched), now=sample.now)
 
 
 async def save_renamed(conn: Connection, sample: Sample) -> None:
     ids = [*sample.owner_ids[:19], MANY_BANNERS_ID]
-    fetched = await fetch_stored(conn, ids, at=sample.now)
+    fetched = await fetch_stored(conn, ids, fetched_at=sample.now)
     await users.upsert_owners(conn, rename(fetched), now=sample.now)
     # The owner has exactly MAX_RAISED_BANNERS, so that others seem to remain.
     await banner_versions.raise_remaining_banners(conn, now=sample.now)

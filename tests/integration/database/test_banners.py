@@ -16,7 +16,7 @@ from github_banners.database.users import upsert_owners
 from github_banners.errors import TooManyBanners
 from github_banners.models import to_epoch_microseconds
 from github_banners.options import BannerOptions, HideableField, Theme, candidate_banner_names
-from tests.integration.database.samples import HOUR, NOON, answer
+from tests.integration.database.samples import HOUR, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -43,7 +43,7 @@ async def find(conn: Connection, name: str) -> Banner:
 
 
 async def test_select_banner_ignores_case(conn: Connection) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     banner, is_new = await insert(conn)
     assert is_new
     assert banner.name == banner.storage_path == "user-dark"
@@ -57,7 +57,7 @@ async def test_select_banner_ignores_case(conn: Connection) -> None:
 
 
 async def test_count_banners_stops_at_limit(conn: Connection) -> None:
-    await upsert_owners(conn, [answer(1), answer(2)])
+    await upsert_owners(conn, [fetched_owner(1), fetched_owner(2)])
     for theme in (Theme.DARK, Theme.AUTO, Theme.DEFAULT):
         await insert(conn, options=BannerOptions(theme=theme))
     await insert(conn, 2, login="Other")
@@ -67,7 +67,7 @@ async def test_count_banners_stops_at_limit(conn: Connection) -> None:
 
 
 async def test_select_banner_returns_snapshot(conn: Connection) -> None:
-    [snapshot] = await upsert_owners(conn, [answer(stars=7)])
+    [snapshot] = await upsert_owners(conn, [fetched_owner(stars=7)])
     banner, _ = await insert(conn)
     assert await select_banner_with_snapshot(conn, "user-dark") == (banner, snapshot)
     assert await select_banner_with_snapshot(conn, "nobody-dark") is None
@@ -83,7 +83,7 @@ async def test_insert_banner_all_options_are_read_back(conn: Connection) -> None
         border=False,
         bg_color="ffffff",
     )
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     await insert(conn, options=options)
     name = candidate_banner_names("user", options, owner_id=1)[0]
     assert (await find(conn, name)).options == options
@@ -92,14 +92,14 @@ async def test_insert_banner_all_options_are_read_back(conn: Connection) -> None
 async def test_insert_banner_options_longer_than_index_row_are_stored(conn: Connection) -> None:
     languages = tuple(f"{number:02}" + chr(0x4E00 + number) * 400 for number in range(50))
     options = BannerOptions(hide_langs=languages)
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     first, is_new = await insert(conn, options=options)
     assert is_new
     assert await insert(conn, options=options) == (first, False)
 
 
 async def test_insert_banner_same_options_returns_existing(conn: Connection) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     first, _ = await insert(conn)
     assert await insert(conn) == (first, False)
     # After a rename too: banner names are permanent.
@@ -107,7 +107,7 @@ async def test_insert_banner_same_options_returns_existing(conn: Connection) -> 
 
 
 async def test_insert_banner_taken_name_uses_next(conn: Connection) -> None:
-    await upsert_owners(conn, [answer(1), answer(2)])
+    await upsert_owners(conn, [fetched_owner(1), fetched_owner(2)])
     first, _ = await insert(conn, 1)
     second, is_new = await insert(conn, 2)
     assert is_new
@@ -121,7 +121,7 @@ async def test_insert_banner_unknown_owner_raises(conn: Connection) -> None:
 
 
 async def test_insert_banner_without_free_name_raises(conn: Connection) -> None:
-    await upsert_owners(conn, [answer(1), answer(2)])
+    await upsert_owners(conn, [fetched_owner(1), fetched_owner(2)])
     await insert_banner(conn, owner_id=1, options=DARK, names=["taken"], now=NOON)
     with pytest.raises(LookupError, match="taken"):
         await insert_banner(conn, owner_id=2, options=DARK, names=["taken"], now=NOON)
@@ -129,7 +129,7 @@ async def test_insert_banner_without_free_name_raises(conn: Connection) -> None:
 
 async def test_insert_banner_concurrently_creates_one(database: Database) -> None:
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer()])
+        await upsert_owners(conn, [fetched_owner()])
 
     async def post() -> tuple[Banner, bool]:
         async with database.transaction() as conn:
@@ -143,7 +143,7 @@ async def test_insert_banner_concurrently_creates_one(database: Database) -> Non
 async def test_insert_banner_above_limit_raises_and_keeps_existing(
     conn: Connection,
 ) -> None:
-    await upsert_owners(conn, [answer(1), answer(2)])
+    await upsert_owners(conn, [fetched_owner(1), fetched_owner(2)])
     options_list = [BannerOptions(radius=radius) for radius in range(4)]
     for options in options_list[:3]:
         await insert(conn, options=options, max_banners=3)
@@ -161,7 +161,7 @@ async def test_insert_banner_above_limit_raises_and_keeps_existing(
 
 async def test_insert_banner_concurrently_respects_limit(database: Database) -> None:
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer()])
+        await upsert_owners(conn, [fetched_owner()])
 
     async def post(radius: int) -> bool:
         async with database.transaction() as conn:
@@ -174,7 +174,7 @@ async def test_insert_banner_concurrently_respects_limit(database: Database) -> 
 
 async def test_insert_banner_concurrent_owners_get_different_names(database: Database) -> None:
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer(owner_id) for owner_id in range(1, 21)])
+        await upsert_owners(conn, [fetched_owner(owner_id) for owner_id in range(1, 21)])
 
     async def post(owner_id: int) -> str:
         async with database.transaction() as conn:
@@ -188,21 +188,21 @@ async def test_insert_banner_concurrent_owners_get_different_names(database: Dat
 async def test_insert_banner_during_save_has_new_version(database: Database) -> None:
     """The save locks the owner's row; the insert waits for it and starts with the new version."""
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer()])
+        await upsert_owners(conn, [fetched_owner()])
 
     async def post() -> Banner:
         async with database.transaction() as conn:
             return (await insert(conn))[0]
 
     async with database.transaction() as conn:
-        [saved] = await upsert_owners(conn, [answer(stars=6, at=NOON + HOUR / 12)])
+        [saved] = await upsert_owners(conn, [fetched_owner(stars=6, fetched_at=NOON + HOUR / 12)])
         posting = asyncio.create_task(post())
         await _wait_for_lock_waiter(database)
     assert (await posting).version == saved.version
 
 
 async def test_touch_banners_records_latest_request(conn: Connection) -> None:
-    await upsert_owners(conn, [answer(1), answer(2)])
+    await upsert_owners(conn, [fetched_owner(1), fetched_owner(2)])
     await insert(conn, 1)
     await insert(conn, 2, login="other")
     requested_at = {"user-dark": NOON + HOUR, "other-dark": NOON - HOUR, "never-made": NOON}

@@ -129,7 +129,7 @@ def test_fetch_sqlstate_silent_server_times_out(
     monkeypatch.setattr(connect_errors, "_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         conninfo = make_conninfo(host="127.0.0.1", port=silent.getsockname()[1], user="ada")
-        assert connect_errors._fetch_sqlstate(conninfo) is None
+        assert connect_errors.fetch_sqlstate(conninfo) is None
 
 
 async def test_explain_login_error_without_connection_is_none(conninfo: str) -> None:

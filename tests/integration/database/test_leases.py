@@ -19,20 +19,24 @@ from github_banners.database.leases import (
 )
 from github_banners.database.users import mark_user_deleted, upsert_owners
 from github_banners.options import BannerOptions, Theme
-from tests.integration.database.samples import DAY, HOUR, NOON, answer
+from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
 LEASE = timedelta(minutes=2)
 
 
-async def save_with_banners(conn: Connection, *owner_ids: int, at: datetime = NOON) -> None:
+async def save_with_banners(conn: Connection, *owner_ids: int, fetched_at: datetime = NOON) -> None:
     """Save owners with a banner each, scheduled hourly."""
-    await upsert_owners(conn, [answer(owner_id, at=at) for owner_id in owner_ids])
+    await upsert_owners(
+        conn, [fetched_owner(owner_id, fetched_at=fetched_at) for owner_id in owner_ids]
+    )
     for owner_id in owner_ids:
         name = f"{owner_id}-default"
-        await insert_banner(conn, owner_id=owner_id, options=BannerOptions(), names=[name], now=at)
-    await schedule_users(conn, owner_ids, now=at, interval=HOUR)
+        await insert_banner(
+            conn, owner_id=owner_id, options=BannerOptions(), names=[name], now=fetched_at
+        )
+    await schedule_users(conn, owner_ids, now=fetched_at, interval=HOUR)
 
 
 async def lease_due_ids(conn: Connection, now: datetime, *, limit: int = 20) -> list[int]:
@@ -40,7 +44,7 @@ async def lease_due_ids(conn: Connection, now: datetime, *, limit: int = 20) -> 
 
 
 async def test_lease_due_users_skips_owner_without_banner(conn: Connection) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
     assert await lease_due_ids(conn, NOON + 365 * DAY) == []
 
@@ -48,7 +52,7 @@ async def test_lease_due_users_skips_owner_without_banner(conn: Connection) -> N
 async def test_insert_banner_makes_owner_due(
     conn: Connection,
 ) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["one"], now=NOON)
     assert await lease_due_ids(conn, NOON) == [1]
 
@@ -58,7 +62,7 @@ async def test_lease_due_users_once_per_interval(conn: Connection) -> None:
     assert await lease_due_ids(conn, NOON + HOUR - LEASE) == []
     [owner] = await lease_due_users(conn, now=NOON + HOUR)
     assert (owner.id, owner.login, owner.node_id) == (1, "User-1", "U_1")
-    await upsert_owners(conn, [answer(at=NOON + HOUR)])
+    await upsert_owners(conn, [fetched_owner(fetched_at=NOON + HOUR)])
     assert await lease_due_ids(conn, NOON + HOUR * 1.9) == []
     assert await lease_due_ids(conn, NOON + HOUR * 2) == [1]
 
@@ -85,7 +89,7 @@ async def test_schedule_users_keeps_retry_delay(conn: Connection) -> None:
     await schedule_users(conn, [1], now=NOON + HOUR * 2, interval=HOUR)
     assert await lease_due_ids(conn, NOON + HOUR * 2) == []
     assert await lease_due_ids(conn, NOON + HOUR * 3) == [1]
-    await upsert_owners(conn, [answer(at=NOON + HOUR * 3)])
+    await upsert_owners(conn, [fetched_owner(fetched_at=NOON + HOUR * 3)])
     assert await lease_due_ids(conn, NOON + HOUR * 4) == [1]
 
 
@@ -98,7 +102,7 @@ async def test_lease_due_users_failed_owner_comes_last(conn: Connection) -> None
 
 
 async def test_release_users_does_not_schedule_owner_without_banner(conn: Connection) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     await release_users(conn, {1: NOON})
     assert await lease_due_ids(conn, NOON + DAY) == []
 
@@ -109,19 +113,19 @@ async def lease_one(conn: Connection, now: datetime, *, requested_at: datetime =
 
 @pytest.mark.parametrize("has_banner", [True, False])
 async def test_lease_users_is_exclusive_until_expiry(conn: Connection, has_banner: bool) -> None:
-    await (save_with_banners(conn, 1) if has_banner else upsert_owners(conn, [answer()]))
+    await (save_with_banners(conn, 1) if has_banner else upsert_owners(conn, [fetched_owner()]))
     now = NOON + HOUR
     assert await lease_one(conn, now)
     assert not await lease_one(conn, now + LEASE / 2)
     assert await lease_one(conn, now + LEASE)
-    await upsert_owners(conn, [answer(at=now + LEASE)])
+    await upsert_owners(conn, [fetched_owner(fetched_at=now + LEASE)])
     assert await lease_one(conn, now + LEASE, requested_at=now + LEASE)
     await mark_user_deleted(conn, 1, requested_at=now + LEASE)
     assert await lease_one(conn, now + LEASE, requested_at=now + LEASE)
 
 
 async def test_lease_users_newer_data_is_refused(conn: Connection) -> None:
-    await upsert_owners(conn, [answer(at=NOON + HOUR)])
+    await upsert_owners(conn, [fetched_owner(fetched_at=NOON + HOUR)])
     assert not await lease_one(conn, NOON + HOUR)
     assert not await lease_users(conn, {2: NOON}, now=NOON)
 
@@ -138,7 +142,7 @@ async def test_lease_users_shares_lease_with_background(conn: Connection) -> Non
 
 
 async def test_schedule_users_keeps_lease_of_request(conn: Connection) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     assert await lease_one(conn, NOON + LEASE)
     await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["one"], now=NOON + LEASE)
     await schedule_users(conn, [1], now=NOON + LEASE, interval=HOUR)
@@ -163,16 +167,16 @@ async def test_release_user_keeps_lease_of_others(conn: Connection) -> None:
 async def test_schedule_users_unrequested_banner_is_refreshed_rarely(
     conn: Connection, requested_ago: timedelta, intervals: int
 ) -> None:
-    await save_with_banners(conn, 1, at=NOON - requested_ago)
-    await upsert_owners(conn, [answer(at=NOON)])
+    await save_with_banners(conn, 1, fetched_at=NOON - requested_ago)
+    await upsert_owners(conn, [fetched_owner(fetched_at=NOON)])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
     assert await lease_due_ids(conn, NOON + intervals * HOUR - timedelta(seconds=1)) == []
     assert await lease_due_ids(conn, NOON + intervals * HOUR) == [1]
 
 
 async def test_schedule_users_requested_again_is_refreshed_often(conn: Connection) -> None:
-    await save_with_banners(conn, 1, at=NOON - 31 * DAY)
-    await upsert_owners(conn, [answer(at=NOON)])
+    await save_with_banners(conn, 1, fetched_at=NOON - 31 * DAY)
+    await upsert_owners(conn, [fetched_owner(fetched_at=NOON)])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
     touched = await touch_banners(conn, {"1-default": NOON}, now=NOON)
     await schedule_users(conn, touched, now=NOON, interval=HOUR)
@@ -195,13 +199,13 @@ async def test_schedule_users_deleted_owner_is_checked_weekly(conn: Connection) 
     assert await lease_due_ids(conn, NOON + 6 * DAY) == []
     assert await lease_due_ids(conn, NOON + HOUR + 7 * DAY) == [1]
     back = NOON + 8 * DAY
-    await upsert_owners(conn, [answer(at=back)])
+    await upsert_owners(conn, [fetched_owner(fetched_at=back)])
     await schedule_users(conn, [1], now=back, interval=HOUR)
     assert await lease_due_ids(conn, back + 24 * HOUR) == [1]
 
 
 async def test_lease_due_users_skips_deleted_owner_without_banner(conn: Connection) -> None:
-    await upsert_owners(conn, [answer()])
+    await upsert_owners(conn, [fetched_owner()])
     await mark_user_deleted(conn, 1, requested_at=NOON)
     assert await lease_due_ids(conn, NOON + 365 * DAY) == []
 
@@ -210,21 +214,21 @@ async def test_lease_due_users_after_outage_all_once_before_any_twice(
     conn: Connection,
 ) -> None:
     for owner_id in range(1, 8):
-        await save_with_banners(conn, owner_id, at=NOON - timedelta(minutes=owner_id))
+        await save_with_banners(conn, owner_id, fetched_at=NOON - timedelta(minutes=owner_id))
     now = NOON + DAY
     order = []
     for _ in range(5):
         batch = await lease_due_ids(conn, now, limit=3)
         order += batch
         # So slow that the first owner is due again before the last one was leased.
-        await upsert_owners(conn, [answer(owner_id, at=now) for owner_id in batch])
+        await upsert_owners(conn, [fetched_owner(owner_id, fetched_at=now) for owner_id in batch])
         now += 2 * HOUR
     assert order[:7] == [7, 6, 5, 4, 3, 2, 1]
 
 
 async def test_lease_users_locked_row_is_skipped(database: Database) -> None:
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer()])
+        await upsert_owners(conn, [fetched_owner()])
     async with database.transaction() as first, database.transaction() as second:
         assert await lease_one(first, NOON)
         assert not await lease_one(second, NOON)
@@ -266,7 +270,7 @@ async def test_release_banners_failing_banner_does_not_block_others(conn: Connec
 async def test_lease_unpublished_banners_newer_version_is_published(conn: Connection) -> None:
     await save_with_banners(conn, 1)
     [(old, _)] = await lease_unpublished_banners(conn, now=NOON)
-    await upsert_owners(conn, [answer(stars=6, at=NOON + HOUR)])
+    await upsert_owners(conn, [fetched_owner(stars=6, fetched_at=NOON + HOUR)])
     await mark_published(conn, {old.id: old.version})
     [(new, snapshot)] = await lease_unpublished_banners(conn, now=NOON + HOUR)
     assert new.version > old.version
@@ -297,8 +301,11 @@ async def test_all_writers_concurrently_do_not_deadlock(
 
     async def save(hour: int) -> None:
         async with database.transaction() as conn:
-            at = NOON + hour * HOUR
-            await upsert_owners(conn, [answer(owner_id, stars=hour, at=at) for owner_id in owners])
+            fetched_at = NOON + hour * HOUR
+            await upsert_owners(
+                conn,
+                [fetched_owner(owner_id, stars=hour, fetched_at=fetched_at) for owner_id in owners],
+            )
 
     async def touch(hour: int) -> None:
         requests = {f"{owner_id}-default": NOON + hour * HOUR for owner_id in reversed(owners)}

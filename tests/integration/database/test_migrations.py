@@ -29,7 +29,7 @@ _INSERT_OWNER_WITH_BANNER = """
 
 def create_first_tables(conninfo: str) -> None:
     with psycopg.connect(conninfo) as conn:
-        conn.execute(first_tables._TABLES)
+        conn.execute(first_tables.TABLES)
         conn.execute("create table alembic_version (version_num varchar(32) primary key)")
         conn.execute("insert into alembic_version values ('0001')")
         conn.execute(_INSERT_OWNER_WITH_BANNER)

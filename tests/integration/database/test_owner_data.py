@@ -1,4 +1,4 @@
-"""What saving and scheduling an owner's data writes and locks."""
+"""Writes and locks of saving and scheduling an owner's data."""
 
 import asyncio
 from datetime import datetime
@@ -13,7 +13,7 @@ from github_banners.database.owner_data import save_data, select_data
 from github_banners.database.users import upsert_owners
 from github_banners.models import Contributions, ContributionYear
 from github_banners.options import BannerOptions, DataKind, Layout
-from tests.integration.database.samples import HOUR, NOON, answer
+from tests.integration.database.samples import HOUR, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -26,15 +26,15 @@ def contributions(*this_year: int) -> Contributions:
 
 
 async def save(
-    conn: Connection, content: Contributions, *, at: datetime = NOON, owner_id: int = 1
+    conn: Connection, content: Contributions, *, fetched_at: datetime = NOON, owner_id: int = 1
 ) -> None:
-    assert await save_data(conn, owner_id, NEED, content, fetched_at=at, now=at)
+    assert await save_data(conn, owner_id, NEED, content, fetched_at=fetched_at, now=fetched_at)
 
 
 async def prepare(database: Database) -> None:
     """Save an owner with a banner of contributions, and these."""
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer()])
+        await upsert_owners(conn, [fetched_owner()])
         await insert_banner(
             conn,
             owner_id=1,
@@ -59,7 +59,7 @@ async def test_save_data_unchanged_locks_neither_owner_nor_years(database: Datab
         await other.execute("select from users for update")
         await other.execute("select from contribution_years for update")
         await conn.execute("set local lock_timeout to '2s'")
-        await save(conn, contributions(1, 2), at=NOON + HOUR)
+        await save(conn, contributions(1, 2), fetched_at=NOON + HOUR)
         await schedule_data(conn, [1], now=NOON + HOUR, interval=HOUR)
     query = "select fetched_at, due_at - fetched_at = refresh_every, leased_until from owner_data"
     assert await fetch(database, query) == [(NOON + HOUR, True, None)]
@@ -72,7 +72,7 @@ async def test_save_data_changed_locks_only_the_year_that_differs(database: Data
     async with database.transaction() as other, database.transaction() as conn:
         await other.execute("select from contribution_years where year = 2025 for update")
         await conn.execute("set local lock_timeout to '2s'")
-        await save(conn, contributions(1, 3), at=NOON + HOUR)
+        await save(conn, contributions(1, 3), fetched_at=NOON + HOUR)
     assert await fetch(database, "select version from banners") > versions
 
 
@@ -87,11 +87,11 @@ async def test_schedule_data_unchanged_locks_nothing(database: Database) -> None
 async def test_save_data_overtaken_by_other_data_is_saved_as_a_whole(database: Database) -> None:
     await prepare(database)
     async with database.transaction() as other:
-        await save(other, contributions(7, 7), at=NOON + HOUR)
+        await save(other, contributions(7, 7), fetched_at=NOON + HOUR)
 
         async def save_again() -> None:
             async with database.transaction() as conn:
-                await save(conn, contributions(1, 2), at=NOON + 2 * HOUR)
+                await save(conn, contributions(1, 2), fetched_at=NOON + 2 * HOUR)
 
         saving = asyncio.create_task(save_again())
         query = "select from pg_stat_activity where wait_event_type = 'Lock'"

@@ -22,7 +22,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.models import Stats
 from github_banners.options import BannerOptions
 from github_banners.settings import Settings
-from tests.integration.database.samples import DAY, HOUR, NOON, answer
+from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -32,7 +32,7 @@ REPOSITORIES = ("repositories",)
 async def store_owner(
     conn: Connection, owner_id: int, *, total: int = 1, original: int = 1
 ) -> None:
-    owner_repositories, _ = answer(owner_id)
+    owner_repositories, _ = fetched_owner(owner_id)
     stats = Stats(total, original, total - original, 5, 0, {"Python": 1})
     await upsert_owners(conn, [(owner_repositories, stats)], now=NOON)
 
@@ -202,7 +202,7 @@ async def test_fetch_refresh_costs_batch_of_twenty_costs_a_point(
 
 
 def test_batches_are_those_of_the_background_refresh() -> None:
-    assert refresh_costs._SECONDS_BETWEEN_BATCHES == refresh._IDLE_SECONDS
+    assert refresh.pause_seconds(0) == refresh_costs.SECONDS_BETWEEN_BATCHES
     assert refresh.BATCH_SIZE == 20
 
 
@@ -216,7 +216,7 @@ async def test_check_database_returns_costs_of_current_tables_only(
 ) -> None:
     async def check(conninfo: str) -> tuple[diagnostics.CheckResult, RefreshCosts | None]:
         monkeypatch.setattr(diagnostics, "find_embedded_conninfo", lambda _: conninfo)
-        return await diagnostics._check_database(Settings(), tmp_path, clock=lambda: NOON)
+        return await diagnostics.check_database(Settings(), tmp_path, clock=lambda: NOON)
 
     assert (await check(conninfo))[1] == RefreshCosts(0, 0, 0, 0, 0, 0)
     result, costs = await check(empty_conninfo)

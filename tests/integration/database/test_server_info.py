@@ -21,7 +21,7 @@ from github_banners.database.server_info import (
 from github_banners.database.users import upsert_owners
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 from github_banners.options import BannerOptions
-from tests.integration.database.samples import DAY, NOON, answer
+from tests.integration.database.samples import DAY, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -91,7 +91,7 @@ async def test_count_rows_ahead_counts_owners_and_banners(
     database: Database, conninfo: str
 ) -> None:
     async with database.transaction() as conn:
-        await upsert_owners(conn, [answer(1), answer(2, at=NOON + 400 * DAY)])
+        await upsert_owners(conn, [fetched_owner(1), fetched_owner(2, fetched_at=NOON + 400 * DAY)])
         await insert_banner(
             conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON + 400 * DAY
         )

@@ -1,5 +1,5 @@
 """
-Every statement reads what it was asked for, and not the table: explained with 100,000 owners.
+Every statement reads the requested rows and not the table: `explain` with 100,000 owners.
 
 The statements are those that the functions of the database package execute in `CALLS`. A function
 that executes a statement and is in no call fails a test.
@@ -47,7 +47,7 @@ NOT_EXPLAINED = {
     # of one row, of the version of the tables
     "server_info._check_tables",
     # of no table
-    *("change_listener._listen", "change_listener._notify", "session.transaction"),
+    *("change_listener._listen", "change_listener._notify", "connect.transaction"),
     # of the commands `check` and `migrate`, which read all rows
     *("server_info.count_rows_ahead", "server_info.try_writing", "migrations._upgrade"),
     "migrations.go_back",
@@ -93,7 +93,7 @@ def test_statements_use_indexes(statements: list[Statement]) -> None:
     assert scanned == []
 
 
-def test_statements_read_no_more_than_they_were_asked_for(statements: list[Statement]) -> None:
+def test_statements_read_only_requested_rows(statements: list[Statement]) -> None:
     unbounded = [
         f"{statement.call}: {statement.function}: {statement.rows_read} rows read,"
         f" {statement.rows_removed} removed\n{statement.text}"

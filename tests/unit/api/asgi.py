@@ -58,6 +58,21 @@ async def send_request(app: ASGIApp, scope: Scope) -> RecordedResponse:
     return response
 
 
+async def open_websocket(app: ASGIApp, path: str) -> list[Message]:
+    """Request a WebSocket; return what the application sends."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": path, "raw_path": path.encode(), "headers": []}
+    await app(scope, receive, send)
+    return sent
+
+
 @dataclass
 class InnerApp:
     """An application behind a middleware: sends fixed headers and records scopes."""

@@ -22,26 +22,26 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.elements: list[Element] = []
-        self._open: list[Element] = []
+        self.open_elements: list[Element] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._close_options()
         attributes = {name: value or "" for name, value in attrs}
-        element = Element(tag, attributes, inside=[*self._open])
+        element = Element(tag, attributes, inside=[*self.open_elements])
         self.elements.append(element)
         if tag not in _VOID:
-            self._open.append(element)
+            self.open_elements.append(element)
 
     def handle_endtag(self, tag: str) -> None:
         self._close_options()
-        assert self._open.pop().tag == tag
+        assert self.open_elements.pop().tag == tag
 
     def _close_options(self) -> None:
-        if self._open and self._open[-1].tag in _UNCLOSED:
-            self._open.pop()
+        if self.open_elements and self.open_elements[-1].tag in _UNCLOSED:
+            self.open_elements.pop()
 
     def handle_data(self, data: str) -> None:
-        for element in self._open:
+        for element in self.open_elements:
             element.text += data
 
 
@@ -50,5 +50,5 @@ def read_elements(page: str) -> list[Element]:
     reader = _Reader()
     reader.feed(page)
     reader.close()
-    assert not reader._open
+    assert not reader.open_elements
     return reader.elements

@@ -35,8 +35,8 @@ def page(
 
 
 def contents(response: HttpResponse) -> dict[str, str]:
-    found = re.findall(r'<meta (?:property|name)="([^"]+)" content="([^"]*)">', html(response))
-    return {name: unescape(content) for name, content in found}
+    meta = re.findall(r'<meta (?:property|name)="([^"]+)" content="([^"]*)">', html(response))
+    return {name: unescape(content) for name, content in meta}
 
 
 def html(response: HttpResponse) -> str:

@@ -14,16 +14,16 @@ from github_banners.errors import InvalidOption
 class StreamedRequest:
     """A request whose body arrives in chunks; if not `is_whole`, it never ends."""
 
-    def __init__(self, chunks: Sequence[bytes], *, is_whole: bool) -> None:
+    def __init__(self, chunks: Sequence[bytes], *, is_complete: bool) -> None:
         self._chunks = chunks
-        self._is_whole = is_whole
+        self._is_complete = is_complete
         self.bytes_read = 0
 
     async def stream(self) -> AsyncIterator[bytes]:
         for chunk in self._chunks:
             self.bytes_read += len(chunk)
             yield chunk
-        if not self._is_whole:
+        if not self._is_complete:
             await asyncio.Event().wait()
 
 
@@ -32,12 +32,12 @@ async def read(request: StreamedRequest) -> object:
 
 
 async def test_body_in_chunks_is_joined() -> None:
-    body = StreamedRequest([b'{"USERNAME": "ad', b'a", "radius": 3.0}'], is_whole=True)
+    body = StreamedRequest([b'{"USERNAME": "ad', b'a", "radius": 3.0}'], is_complete=True)
     assert await read(body) == {"username": "ada", "radius": 3}
 
 
 async def test_body_byte_order_mark_is_removed() -> None:
-    body = StreamedRequest([b"\xef\xbb", b'\xbf{"username": "ada"}'], is_whole=True)
+    body = StreamedRequest([b"\xef\xbb", b'\xbf{"username": "ada"}'], is_complete=True)
     assert await read(body) == {"username": "ada"}
 
 
@@ -46,12 +46,12 @@ async def test_body_stalled_client_raises_invalid_option(
 ) -> None:
     monkeypatch.setattr(public_routes, "_BODY_TIMEOUT_SECONDS", 0.01)
     with pytest.raises(InvalidOption) as raised:
-        await read(StreamedRequest([b'{"username":'], is_whole=False))
+        await read(StreamedRequest([b'{"username":'], is_complete=False))
     assert raised.value.field == "body"
 
 
 async def test_body_too_large_stops_reading() -> None:
-    endless = StreamedRequest([b" " * (1 << 20)] * 100, is_whole=True)
+    endless = StreamedRequest([b" " * (1 << 20)] * 100, is_complete=True)
     with pytest.raises(InvalidOption):
         await read(endless)
     assert endless.bytes_read <= 17 << 20

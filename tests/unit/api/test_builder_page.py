@@ -13,7 +13,6 @@ from minijinja import TemplateError
 from starlette.applications import Starlette
 
 from github_banners.api import builder
-from github_banners.api.banner_responses import SVG
 from github_banners.api.builder import script_data
 from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY
 from github_banners.api.builder.words import Words, languages, read_words
@@ -30,6 +29,7 @@ from github_banners.errors import (
     UserNotServed,
 )
 from github_banners.options import OPTIONS, Layout, allowed_values, ignored_options
+from github_banners.serving.framework import SVG
 from tests.unit.api.asgi import RecordedResponse, http_scope, send_request
 from tests.unit.api.html_elements import Element, read_elements
 
@@ -237,7 +237,7 @@ async def test_page_alt_names_repository_of_its_layout(query: dict[str, str], al
     assert by_id(elements, "code").text.startswith(f"![{alt}](")
 
 
-async def test_page_repository_without_name_asks_for_it() -> None:
+async def test_page_repository_without_name_requires_it() -> None:
     elements = await read_page({"username": "mia", "layout": "repository"})
     assert problems(elements) == [("Name one of the user’s public repositories.", "")]
     assert problems(await read_page({"layout": "repository"})) == []
@@ -608,7 +608,7 @@ def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_words("en")["page"]["headline"] not in html
     files = [
         document.content.body
-        for name, document in builder._files().items()
+        for name, document in builder.static_files().items()
         if not name.endswith("svg")
     ]
     parts = [html.encode(), *files]

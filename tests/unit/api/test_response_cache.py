@@ -7,18 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.banner_responses import Picture
-from github_banners.api.response_cache import (
-    PictureCache,
-    PictureKey,
-    RenderRequest,
-    ResponseCache,
-    normalize_target,
-    to_picture_key,
-)
+from github_banners.api.compatibility import to_preview_target
+from github_banners.api.pictures import PictureCache, PictureKey, RenderRequest, to_picture_key
+from github_banners.api.response_cache import ResponseCache, normalize_target
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
+from github_banners.serving.framework import Content
 from github_banners.stats.fetch import picture_deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
@@ -120,6 +115,25 @@ async def test_respond_cache_busters_share_one_response(service: Service) -> Non
     assert service.cache.hits == {"picture": 2, "not modified": 0}
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/api?username=alice&theme=dark",
+        b"/api/?theme=dark&username=alice&v=1&cache_seconds=1800",
+        b"/api?username=alice&amp;theme=dark",
+    ],
+)
+async def test_respond_urls_of_other_services_share_the_preview(target: bytes) -> None:
+    service = Service()
+    preview = to_preview_target(b"/api?username=alice&theme=dark", base_path=b"")
+    assert preview is not None
+    service.cache.put(preview, await service.draw())
+    assert service.respond(target) is service.respond(preview)
+    assert service.respond(target.replace(b"dark", b"nord")) is None
+    assert service.respond(target + b"&v=" + b"1" * 1024) is None
+    assert len(service.cache.targets) == 1
+
+
 async def test_respond_known_target_returns_whole_response(service: Service) -> None:
     service.now += timedelta(seconds=70)
     response = service.get()
@@ -146,8 +160,8 @@ async def test_clear_leaves_neither_targets_nor_responses(service: Service) -> N
 
 
 async def test_respond_head_returns_headers_only(service: Service) -> None:
-    whole, head = service.get(), service.get(is_head=True)
-    assert (head.status, head.headers, head.body) == (200, whole.headers, b"")
+    complete, head = service.get(), service.get(is_head=True)
+    assert (head.status, head.headers, head.body) == (200, complete.headers, b"")
 
 
 async def test_respond_closing_connection_sends_connection_close(service: Service) -> None:
@@ -319,11 +333,20 @@ async def test_get_by_raw_request_expiring_soon_returns_none(service: Service) -
 async def test_put_by_raw_request_entries_are_bounded(service: Service) -> None:
     response = service.respond()
     assert response is not None
-    for number in range(3000):
-        service.cache.put_by_raw_request(b"%d" % number, response)
-        service.respond(TARGET + b"&v=%d" % number)
-    assert len(service.cache._raw_requests) <= 1024
-    assert len(service.cache._responses) <= 256
+    requests = [b"%d" % number for number in range(3000)]
+    for request in requests:
+        service.cache.put_by_raw_request(request, response)
+    cached = [
+        service.cache.get_by_raw_request(request, common_headers=service.common) is not None
+        for request in requests
+    ]
+    assert 0 < sum(cached) <= 1024
+
+
+async def test_respond_cached_responses_are_bounded(service: Service) -> None:
+    first, second = ([service.respond(if_none_match=f'"{n}"') for n in range(1000)] for _ in "12")
+    reused = [again is response for again, response in zip(second, first, strict=True)]
+    assert 0 < sum(reused) <= 256
 
 
 async def test_get_target_expires_despite_newer_picture(service: Service) -> None:
@@ -359,12 +382,12 @@ class Variants:
     """A fake PngConverter: PNGs of the drawings that were added."""
 
     def __init__(self) -> None:
-        self.pngs: dict[str, Picture] = {}
+        self.pngs: dict[str, Content] = {}
 
-    def add(self, picture: Picture) -> None:
-        self.pngs[picture.digest] = Picture.png(b"\x89PNG" + picture.body[-9:])
+    def add(self, picture: Content) -> None:
+        self.pngs[picture.digest] = Content.png(b"\x89PNG" + picture.body[-9:])
 
-    def get(self, picture: Picture) -> Picture | None:
+    def get(self, picture: Content) -> Content | None:
         return self.pngs.get(picture.digest)
 
 

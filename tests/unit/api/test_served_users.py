@@ -2,17 +2,34 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from github_banners.api.banner_service import BannerService
+from github_banners.api.pictures import CachedPicture, PictureCache, RenderRequest
+from github_banners.api.png_converter import PngConverter
+from github_banners.api.public_routes import BannerRoutes
+from github_banners.api.rate_limit import RateLimiter
+from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
 from github_banners.errors import UserNotServed
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import BannerOptions
+from github_banners.serving.framework import build_app
+from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
+from github_banners.stats.fetch import Deadline
+from github_banners.stats.lookup import LookupResult
+from github_banners.stats.snapshots import Freshness
 
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LOGINS = st.text("abAB-_1", min_size=1, max_size=3)
 
 
@@ -159,7 +176,7 @@ async def test_check_files_unusable_file_keeps_the_list_and_is_logged_once(
     assert [users.is_served("ada"), users.is_served("bob")] == [False, True]
 
 
-async def test_check_files_emptied_file_of_denied_users_denies_nobody(file: Path) -> None:
+async def test_check_files_emptied_file_of_denied_users_has_no_denied_users(file: Path) -> None:
     write(file, "ada")
     users = ServedUsers(denied=["ada"], denied_file=file)
     await users.check_files()
@@ -196,3 +213,52 @@ async def test_run_without_files_only_waits() -> None:
     await asyncio.sleep(0)
     assert not task.done()
     task.cancel()
+
+
+class DenyingPictures(PictureCache):
+    """A picture cache in which a user is denied while the picture is being drawn."""
+
+    def __init__(self, users: ServedUsers) -> None:
+        super().__init__(clock=lambda: NOON, memory_bytes=1 << 20)
+        self.users = users
+
+    async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
+        picture = await super().draw(request, deadline=deadline)
+        self.users.deny(["ada"])
+        return picture
+
+
+class FakeBanners:
+    """Finds the same numbers for every login."""
+
+    async def preview(self, login: str, options: BannerOptions, **_: object) -> RenderRequest:
+        snapshot = Snapshot(Owner(1, login.title()), Stats(1, 1, 0, 0, 0, {}), NOON, 1)
+        later = NOON + timedelta(minutes=5)
+        return RenderRequest(LookupResult(snapshot, Freshness.FRESH, later, later), options)
+
+
+@pytest.mark.parametrize(("login", "status", "targets"), [("ada", 403, 0), ("grace", 200, 1)])
+async def test_user_denied_while_a_picture_is_drawn_is_not_cached(
+    login: str, status: int, targets: int
+) -> None:
+    users = ServedUsers()
+    pictures = DenyingPictures(users)
+    cache = ResponseCache(pictures, clock=lambda: NOON)
+    users.watch(cache.clear)
+    routes = BannerRoutes(
+        banners=cast("BannerService", FakeBanners()),
+        pictures=pictures,
+        cache=cache,
+        png_converter=PngConverter(
+            worker=cast("WorkerProcess", None), memory_bytes=1, count=lambda _: None
+        ),
+        served_users=users,
+        rate_limiter=RateLimiter(per_second=10),
+        trusted_proxies=(),
+        request_timeout_seconds=5,
+    )
+    app = build_app(routes.routes())
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://banners") as http:
+        response = await http.get(f"/banners/preview?username={login}")
+    assert (response.status_code, len(cache.targets)) == (status, targets)

@@ -3,7 +3,7 @@
 from typer.main import get_command
 
 from github_banners.cli import app
-from github_banners.cli.base import _WITHOUT_CONVERSION, _TextOption
+from github_banners.cli.base import COMMANDS_WITHOUT_CONVERSION, TextOption
 
 
 def test_without_conversion_lists_all_such_commands() -> None:
@@ -11,6 +11,6 @@ def test_without_conversion_lists_all_such_commands() -> None:
     without_conversion = {
         name
         for name, command in commands.items()
-        if all(isinstance(option, _TextOption) for option in command.params)
+        if all(isinstance(option, TextOption) for option in command.params)
     }
-    assert without_conversion - {"dlq"} == set(_WITHOUT_CONVERSION)
+    assert without_conversion - {"dlq"} == set(COMMANDS_WITHOUT_CONVERSION)

@@ -10,9 +10,9 @@ from psycopg import errors
 
 from github_banners.database.connect import (
     TRANSIENT_ERRORS,
-    _wait_in_steps,
     is_connection_loss,
     mapping_driver_errors,
+    wait_in_steps,
 )
 from github_banners.errors import DatabaseUnavailable
 
@@ -131,12 +131,12 @@ async def test_wait_in_steps_paused_process_still_gets_result() -> None:
 
     asyncio.get_running_loop().call_soon(time.sleep, 0.2)
     task = asyncio.create_task(respond())
-    await _wait_in_steps(task, 0.1)
+    await wait_in_steps(task, 0.1)
     assert task.result() == "response"
 
 
 async def test_wait_in_steps_silent_server_times_out() -> None:
     task = asyncio.create_task(asyncio.Event().wait())
-    await _wait_in_steps(task, 0.01)
+    await wait_in_steps(task, 0.01)
     assert not task.done()
     task.cancel()

@@ -172,7 +172,7 @@ def test_activity_largest_numbers_fit(locale, number_format):
     )
     options = replace(ACTIVITY, locale=Locale(locale), number_format=number_format)
     picture = compute(activity, options)
-    for metrics, room in (
+    for metrics, max_width in (
         (picture.metrics, 134),
         (picture.narrow, 240),
         (picture.narrow_total, 782),
@@ -181,7 +181,7 @@ def test_activity_largest_numbers_fit(locale, number_format):
             needed = width(metric.value, metrics.size, bold=True)
             if metric.unit:
                 needed += EM_OF_SPACE * metrics.size + width(metric.unit, metrics.unit_size)
-            assert needed <= room
+            assert needed <= max_width
     assert width(picture.total, 32, bold=True) <= 360
 
 

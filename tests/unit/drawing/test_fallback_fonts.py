@@ -28,13 +28,15 @@ def names(family: str) -> bytes:
     return struct.pack(">HHH6H", 0, 1, 18, 3, 1, 0x409, 1, len(text), 0) + text
 
 
-def font(family: str, first: str, last: str, *, table_format: int = SEGMENTS, at: int = 0) -> bytes:
+def font(
+    family: str, first: str, last: str, *, table_format: int = SEGMENTS, offset: int = 0
+) -> bytes:
     """Return a font file without glyphs, for a place `at` bytes from the beginning of a file."""
     tables = {
         b"cmap": character_map(ord(first), ord(last), table_format=table_format),
         b"name": names(family),
     }
-    offset = at + 12 + 16 * len(tables)
+    offset = offset + 12 + 16 * len(tables)
     directory, content = struct.pack(">IHHHH", 0x10000, len(tables), 0, 0, 0), b""
     for tag, table in tables.items():
         directory += struct.pack(">4sIII", tag, 0, offset + len(content), len(table))
@@ -48,7 +50,7 @@ def collection(*families: str) -> bytes:
     offsets = []
     for family in families:
         offsets.append(header_size + len(b"".join(faces)))
-        faces.append(font(family, "一", "龥", at=offsets[-1]))
+        faces.append(font(family, "一", "龥", offset=offsets[-1]))
     header = struct.pack(">4sII", b"ttcf", 0x10000, len(families))
     return header + struct.pack(f">{len(offsets)}I", *offsets) + b"".join(faces)
 
@@ -68,7 +70,9 @@ def test_covers_equals_character_map_of_real_fonts(script):
     path = Path(WORDS_FOLDER) / f"BannersWords{script}-Regular.ttf"
     glyphs = Font(path).glyphs
     (font_file,) = [
-        found for found in FallbackFonts([WORDS_FOLDER])._all_files() if found.path == path
+        font_file
+        for font_file in FallbackFonts([WORDS_FOLDER]).all_files()
+        if font_file.path == path
     ]
     invisible = {*range(0x200B, 0x2010), *range(0x2060, 0x206A), 0xFE0E, 0xFE0F}
     covered = {code for code in range(0x20, 0xFFFF) if font_file.covers(chr(code))}
@@ -88,10 +92,10 @@ def test_find_prefers_plain_styles_of_noto_sans(tmp_path):
     for name in names_in_order:
         (folder / name).write_bytes(font(name, "ا", "ي"))
     for name in names_in_order:
-        found = FallbackFonts([str(tmp_path)]).find("ل")
-        assert found is not None
-        assert found.path.name == name
-        found.path.unlink()
+        font_file = FallbackFonts([str(tmp_path)]).find("ل")
+        assert font_file is not None
+        assert font_file.path.name == name
+        font_file.path.unlink()
     assert FallbackFonts([str(tmp_path)]).find("ل") is None
 
 
@@ -101,28 +105,28 @@ def test_find_folders_are_searched_in_order(tmp_path):
         folder.mkdir()
     (folders[1] / "a.ttf").write_bytes(font("Second", "ا", "ي"))
     paths = [str(tmp_path / "missing"), *map(str, folders)]
-    found = FallbackFonts(paths).find("ل")
-    assert found is not None
-    assert found.families == ["Second"]
+    font_file = FallbackFonts(paths).find("ل")
+    assert font_file is not None
+    assert font_file.families == ["Second"]
     (folders[0] / "z.ttf").write_bytes(font("First", "ا", "ي"))
-    found = FallbackFonts(paths).find("ل")
-    assert found is not None
-    assert found.families == ["First"]
+    font_file = FallbackFonts(paths).find("ل")
+    assert font_file is not None
+    assert font_file.families == ["First"]
 
 
 def test_paths_include_bold_style(tmp_path):
     for name in ("A-Regular.ttf", "A-Bold.ttf"):
         (tmp_path / name).write_bytes(font("A", "ا", "ي"))
-    found = FallbackFonts([str(tmp_path)]).find("ل")
-    assert found is not None
-    assert [Path(path).name for path in found.paths] == ["A-Regular.ttf", "A-Bold.ttf"]
+    font_file = FallbackFonts([str(tmp_path)]).find("ل")
+    assert font_file is not None
+    assert [Path(path).name for path in font_file.paths] == ["A-Regular.ttf", "A-Bold.ttf"]
 
 
 def test_family_of_collection_is_that_of_the_region(tmp_path):
     (tmp_path / "cjk.ttc").write_bytes(collection("Noto CJK JP", "Noto CJK KR", "Noto CJK SC"))
-    found = FallbackFonts([str(tmp_path)]).find("语")
-    assert found is not None
-    assert [found.family(region) for region in ("JP", "SC", "HK")] == [
+    font_file = FallbackFonts([str(tmp_path)]).find("语")
+    assert font_file is not None
+    assert [font_file.family(region) for region in ("JP", "SC", "HK")] == [
         "Noto CJK JP",
         "Noto CJK SC",
         "Noto CJK JP",
@@ -130,15 +134,15 @@ def test_family_of_collection_is_that_of_the_region(tmp_path):
 
 
 def test_find_broken_files_are_skipped(tmp_path):
-    whole = font("Broken", "ا", "ي")
-    for size in range(0, len(whole) - len(names("Broken")), 7):
-        (tmp_path / f"a{size:03}.ttf").write_bytes(whole[:size])
+    complete = font("Broken", "ا", "ي")
+    for size in range(0, len(complete) - len(names("Broken")), 7):
+        (tmp_path / f"a{size:03}.ttf").write_bytes(complete[:size])
     (tmp_path / "b.ttf").write_bytes(font("'quoted'", "ا", "ي"))
     (tmp_path / "c.ttc").write_bytes(b"ttcf" + b"\xff" * 8)
     (tmp_path / "d.ttf").mkdir()
-    (tmp_path / "e.txt").write_bytes(whole)
+    (tmp_path / "e.txt").write_bytes(complete)
     assert FallbackFonts([str(tmp_path)]).find("ل") is None
     (tmp_path / "z.ttf").write_bytes(font("Whole", "ا", "ي"))
-    found = FallbackFonts([str(tmp_path)]).find("ل")
-    assert found is not None
-    assert found.families == ["Whole"]
+    font_file = FallbackFonts([str(tmp_path)]).find("ل")
+    assert font_file is not None
+    assert font_file.families == ["Whole"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from github_banners.drawing.colours import contrast
 from github_banners.drawing.heatmap import (
     WEEKS,
     Heatmap,
@@ -20,7 +21,7 @@ from github_banners.drawing.heatmap import (
 )
 from github_banners.drawing.locales import LOCALES
 from github_banners.drawing.text import width
-from github_banners.drawing.themes import contrast, scheme
+from github_banners.drawing.themes import scheme
 from github_banners.options import PALETTES, BannerOptions, Theme
 
 TUESDAY = date(2026, 11, 24)
@@ -154,8 +155,8 @@ def test_month_labels_do_not_touch(locale):
         labels = month_labels(TUESDAY + timedelta(days=day), locale)
         assert 12 <= len(labels) <= 13
         for label, following in pairwise(labels):
-            room = 14 * (following.position - label.position)
-            assert width(label.text, 11.5) <= room - 2
+            max_width = 14 * (following.position - label.position)
+            assert width(label.text, 11.5) <= max_width - 2
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_weekday_labels_fit(locale):
 
 
 @pytest.mark.parametrize("theme", Theme)
-def test_heat_colours_of_every_theme_can_be_told_apart(theme):
+def test_heat_colours_of_every_theme_are_distinguishable(theme):
     colours = scheme(BannerOptions(theme=theme))
     for background, levels, palette in zip(
         colours.backgrounds, heat_colours(colours), colours.palettes, strict=True

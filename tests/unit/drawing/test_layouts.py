@@ -189,7 +189,7 @@ def test_layout_bar_legend_and_ring_show_the_same_languages(snapshot, layout, sh
         assert bool(picture.legend) == bool(number)
 
 
-class Bare(msgspec.Struct, frozen=True):
+class FakeLayout(msgspec.Struct, frozen=True):
     """The values of a layout that has only a frame."""
 
     frame: Frame
@@ -197,8 +197,8 @@ class Bare(msgspec.Struct, frozen=True):
     desc: str
 
 
-def _compute_bare(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Bare:
-    return Bare(frame(Canvas(300, 200), options, scheme(options)), snapshot.owner.login, "")
+def _compute_fake(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> FakeLayout:
+    return FakeLayout(frame(Canvas(300, 200), options, scheme(options)), snapshot.owner.login, "")
 
 
 def test_layouts_each_has_module_and_template():
@@ -209,7 +209,7 @@ def test_layouts_each_has_module_and_template():
 
 
 def test_layouts_new_entry_is_drawn_and_explained(monkeypatch, parse, snapshot):
-    new = LayoutSpec(Canvas(300, 200), "frame.svg", _compute_bare)
+    new = LayoutSpec(Canvas(300, 200), "frame.svg", _compute_fake)
     monkeypatch.setitem(LAYOUTS, Layout.CLASSIC, new)
     options = BannerOptions(radius=3)
     for picture in (draw(snapshot(), options), explain(Overloaded(), options=options)):

@@ -169,8 +169,8 @@ class TestCatalogs:
     def test_catalogs_empty_states_fit_in_every_layout(self, code):
         for text in msgspec.structs.astuple(load_translations(code).empty_state):
             on_card, in_languages, beside_donut = (
-                wrap(text, sizes, room)
-                for sizes, room in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
+                wrap(text, sizes, max_width)
+                for sizes, max_width in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
             )
             assert len(on_card) <= 2
             for line in (*on_card, *in_languages, *beside_donut):
@@ -357,6 +357,12 @@ class TestNumbers:
     def test_format_functions_have_bounded_caches(self):
         for cached in (format_percent, format_day, format_full_date):
             assert cached.cache_info().maxsize is not None
+
+    def test_numerals_only_small_numbers_are_kept(self):
+        for number in (999, 1000, 2**31 - 1):
+            format_number(number, "hi")
+        assert 999 in numerals("hi")
+        assert max(numerals("hi")) < 1000
 
 
 class TestTimes:

@@ -1,4 +1,4 @@
-"""What is sent to the rasterizer: no CSS variables, no foreign SVGs; see also `test_png_text`."""
+"""The SVGs that are sent to the rasterizer: no CSS variables, no foreign SVGs; see also `test_png_text`."""
 
 import pytest
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain, png, png_text
-from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
+from github_banners.drawing.fallback_fonts import WORDS_FOLDER
 from github_banners.drawing.locales import LOCALES
 from github_banners.drawing.png_text import REPLACEMENT_CHARACTER, choose_fonts, is_covered
 from github_banners.drawing.text import width
@@ -42,6 +42,7 @@ from github_banners.options import (
     NumberFormat,
     ShownNumber,
 )
+from tests.machine_fonts import set_machine_fonts
 from tests.snapshots import REPOSITORY
 from tests.unit.drawing.conftest import MakeSnapshot
 from tests.unit.drawing.truetype import Font
@@ -55,11 +56,6 @@ WORD_JOINER = "\u2060"
 def machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use no fonts of the machine."""
     set_machine_fonts(monkeypatch)
-
-
-def set_machine_fonts(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
-    fonts = FallbackFonts([str(folder) for folder in folders])
-    monkeypatch.setattr(png_text, "_machine_fonts", lambda: fonts)
 
 
 @pytest.fixture(scope="module", params=FILES.items(), ids=lambda item: str(item[0]))

@@ -74,7 +74,7 @@ def test_drop_redundant_options_some_defaults_given_gives_same_options(
     # Layouts without languages ignore the shape.
     plain = drop_redundant_options(BannerOptions(theme=theme, layout=layout, shape=shape))
     spelled = spelled_out(layout, shape, theme)
-    given = replace(plain, **{name: getattr(spelled, name) for name in chosen})
-    canonical = drop_redundant_options(given)
+    explicit = replace(plain, **{name: getattr(spelled, name) for name in chosen})
+    canonical = drop_redundant_options(explicit)
     assert drop_redundant_options(canonical) == canonical
     assert len(theme.palette_names) > 1 or to_canonical_json(canonical) == to_canonical_json(plain)

@@ -132,13 +132,13 @@ def _paragraph(text: str, room: float = 100, sizes: tuple[float, ...] = (12, 10)
 
 
 def test_fit_paragraph_uses_first_size_that_fits():
-    one, two, small = (
+    first_line, second_line, small = (
         fit_paragraph(text, (12, 10), 100, max_lines=2)
         for text in ("one line", "this breaks between words", "these seven words are too many now")
     )
-    assert [(line.text, line.size) for line in one] == [("one line", 12)]
-    assert [line.text for line in two] == ["this breaks", "between words"]
-    assert {line.size for line in two} == {12}
+    assert [(line.text, line.size) for line in first_line] == [("one line", 12)]
+    assert [line.text for line in second_line] == ["this breaks", "between words"]
+    assert {line.size for line in second_line} == {12}
     assert {line.size for line in small} == {10}
     assert fit_paragraph("", (12, 10), 100, max_lines=2) == []
 

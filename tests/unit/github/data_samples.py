@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from tests.unit.github.wire import said
+from tests.unit.github.fake_api import json_response
 
 DAY = timedelta(days=1)
 
@@ -38,7 +38,7 @@ class ContributionGitHub:
             assert start < end <= start.replace(year=start.year + 1), "longer than a year"
             windows.append((start.date(), end.date()))
         self.requests.append(windows)
-        return self.refuse(windows) or said({"data": self.data(windows)})
+        return self.refuse(windows) or json_response({"data": self.data(windows)})
 
     def data(self, windows: Iterable[DateRange]) -> dict[str, Any]:
         collections = {
@@ -91,7 +91,7 @@ def contribution_owner(
 def resource_limits_exceeded(data: Any, *path: str | int) -> httpx2.Response:
     message = "Resource limits for this query exceeded."
     error = {"type": "RESOURCE_LIMITS_EXCEEDED", "path": list(path), "message": message}
-    return said({"data": data, "errors": [error]})
+    return json_response({"data": data, "errors": [error]})
 
 
 def languages_node(number: int, sizes: Mapping[str, int], *, total: int = 0) -> dict[str, Any]:
@@ -163,4 +163,4 @@ def variables(request: httpx2.Request) -> dict[str, Any]:
 
 def not_found(request: httpx2.Request) -> httpx2.Response:
     """Respond as GitHub does for an unknown path."""
-    return said({"message": "Not Found"}, status=404)
+    return json_response({"message": "Not Found"}, status=404)

@@ -11,16 +11,16 @@ from github_banners.github.protocol import GitHubResponse
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def reply(
+def build_response(
     body: Any = b"", *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> GitHubResponse:
-    """Make an answer; a body that is not bytes is written as JSON."""
-    written = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return GitHubResponse(status, headers or {}, written)
+    """Build a response; a body that is not bytes is encoded as JSON."""
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return GitHubResponse(status, headers or {}, encoded)
 
 
-def rate(*, remaining: int, limit: int = 5000, reset_in: timedelta) -> dict[str, str]:
-    """Write the headers that tell what is left."""
+def rate_limit_headers(*, remaining: int, limit: int = 5000, reset_in: timedelta) -> dict[str, str]:
+    """Build the headers with the remaining requests; `reset_in` counts from NOW."""
     return {
         "x-ratelimit-limit": str(limit),
         "x-ratelimit-remaining": str(remaining),
@@ -28,16 +28,16 @@ def rate(*, remaining: int, limit: int = 5000, reset_in: timedelta) -> dict[str,
     }
 
 
-def recorded_replies(path: Path) -> list[GitHubResponse]:
-    """Read a recorded exchange, all its pages in order; a bare body was answered with 200."""
+def recorded_responses(path: Path) -> list[GitHubResponse]:
+    """Read a recorded exchange, all its pages in order; a list is the body of a response with status 200."""
     read = json.loads(path.read_bytes())
     if isinstance(read, list):
-        return [reply(read)]
-    return [_recorded_reply(exchange["response"]) for exchange in read.get("exchanges", [read])]
+        return [build_response(read)]
+    return [_recorded_response(exchange["response"]) for exchange in read.get("exchanges", [read])]
 
 
-def _recorded_reply(response: Mapping[str, Any]) -> GitHubResponse:
-    # Recorders wrote tokens over with a word in angle brackets, which no address can hold.
+def _recorded_response(response: Mapping[str, Any]) -> GitHubResponse:
+    # Recorders replaced tokens by a word in angle brackets, which is invalid in an address.
     headers = {
         name.lower(): (value if isinstance(value, str) else ", ".join(value)).replace(
             "<TOKEN>", "TOKEN"
@@ -50,7 +50,7 @@ def _recorded_reply(response: Mapping[str, Any]) -> GitHubResponse:
 
 
 def repository_node(number: int, **changes: Any) -> dict[str, Any]:
-    """Make a repository as GraphQL tells of it."""
+    """Build the GraphQL node of a repository."""
     return {
         "databaseId": number,
         "name": f"repository-{number}",
@@ -63,7 +63,7 @@ def repository_node(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def owner_node(*nodes: Any, total: int | None = None, cursor: str | None = None) -> dict[str, Any]:
-    """Make an owner as GraphQL tells of one."""
+    """Build the GraphQL node of an owner with these repositories."""
     return {
         "__typename": "User",
         "id": "U_1",

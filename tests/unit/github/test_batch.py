@@ -9,8 +9,8 @@ import pytest
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.batch import BatchFetcher
 from github_banners.models import Owner, OwnerRepositories
+from tests.unit.github.fake_api import REPOSITORY, FakeGitHubApi, json_response, open_client
 from tests.unit.github.samples import NOW, owner_node, repository_node
-from tests.unit.github.wire import REPOSITORY, Wire, opened, said
 
 TOKEN = "ghp_Token0123456789"
 OWNERS = [Owner(number, f"dev-{number}", f"U_{number}") for number in range(20)]
@@ -25,8 +25,8 @@ MAX_REST_REQUESTS = 3 * 6
 pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
-def down(status: int) -> Callable[[httpx2.Request], httpx2.Response]:
-    return lambda request: said({}, status=status)
+def failing_with(status: int) -> Callable[[httpx2.Request], httpx2.Response]:
+    return lambda request: json_response({}, status=status)
 
 
 def graphql_failing_for(owners: Collection[int]) -> Callable[[httpx2.Request], httpx2.Response]:
@@ -38,12 +38,12 @@ def graphql_failing_for(owners: Collection[int]) -> Callable[[httpx2.Request], h
             for owner_id in json.loads(request.content)["variables"]["ids"]
         ]
         if set(ids) & set(owners):
-            return said({}, status=502)
+            return json_response({}, status=502)
         nodes = [
             owner_node(repository_node(number)) | {"databaseId": number, "id": f"U_{number}"}
             for number in ids
         ]
-        return said({"data": {"nodes": nodes}})
+        return json_response({"data": {"nodes": nodes}})
 
     return respond
 
@@ -54,16 +54,16 @@ def rest_failing_for(owners: Collection[int]) -> Callable[[httpx2.Request], http
     def respond(request: httpx2.Request) -> httpx2.Response:
         number = int(request.url.path.split("/")[2])
         if number in owners:
-            return said({}, status=502)
+            return json_response({}, status=502)
         owner = {"id": number, "login": "Ada", "node_id": f"U_{number}", "public_repos": 1}
-        return said([REPOSITORY] if request.url.path.endswith("/repos") else owner)
+        return json_response([REPOSITORY] if request.url.path.endswith("/repos") else owner)
 
     return respond
 
 
-async def fetch_all(wire: Wire, *tokens: str, owners: list[Owner] = OWNERS) -> set[int]:
+async def fetch_all(api: FakeGitHubApi, *tokens: str, owners: list[Owner] = OWNERS) -> set[int]:
     """Fetch all owners; return the ids of those that did not fail."""
-    async with opened(wire, *tokens) as github:
+    async with open_client(api, *tokens) as github:
         results = await BatchFetcher(github, clock=lambda: NOW).fetch_many(owners)
     assert len(results) == len(owners)
     for owner, result in zip(owners, results, strict=True):
@@ -76,20 +76,20 @@ async def fetch_all(wire: Wire, *tokens: str, owners: list[Owner] = OWNERS) -> s
 
 @pytest.mark.parametrize("status", [502, 504])
 async def test_fetch_many_github_down_few_requests_are_sent(status: int) -> None:
-    wire = Wire()
-    wire.graphql = wire.rest = down(status)
-    assert await fetch_all(wire, TOKEN) == set()
-    assert len(wire.asked) <= MAX_REQUESTS_WITH_TOKEN
+    api = FakeGitHubApi()
+    api.graphql = api.rest = failing_with(status)
+    assert await fetch_all(api, TOKEN) == set()
+    assert len(api.requests) <= MAX_REQUESTS_WITH_TOKEN
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
 async def test_fetch_many_graphql_down_rest_is_tried_for_three_owners(status: int) -> None:
-    wire = Wire()
-    wire.graphql = down(status)
-    wire.rest = down(503)
-    assert await fetch_all(wire, TOKEN) == set()
-    assert wire.paths().count("/graphql") == 1
-    assert len(wire.asked) <= 1 + MAX_REST_REQUESTS
+    api = FakeGitHubApi()
+    api.graphql = failing_with(status)
+    api.rest = failing_with(503)
+    assert await fetch_all(api, TOKEN) == set()
+    assert api.paths().count("/graphql") == 1
+    assert len(api.requests) <= 1 + MAX_REST_REQUESTS
 
 
 @pytest.mark.parametrize("status", [502, 503])
@@ -97,77 +97,77 @@ async def test_fetch_many_graphql_down_rest_is_tried_for_three_owners(status: in
 async def test_fetch_many_rest_down_stops_after_three_owners(
     status: int, tokens: tuple[str, ...]
 ) -> None:
-    wire = Wire()
-    wire.rest = down(status)
-    assert await fetch_all(wire, *tokens, owners=UNNAMED) == set()
-    assert len(wire.asked) <= MAX_REST_REQUESTS
+    api = FakeGitHubApi()
+    api.rest = failing_with(status)
+    assert await fetch_all(api, *tokens, owners=UNNAMED) == set()
+    assert len(api.requests) <= MAX_REST_REQUESTS
 
 
 @pytest.mark.parametrize("failing", range(20))
 async def test_fetch_many_owner_failing_in_graphql_is_fetched_over_rest(failing: int) -> None:
-    wire = Wire()
-    wire.graphql = graphql_failing_for([failing])
-    wire.rest = rest_failing_for([])
-    assert await fetch_all(wire, TOKEN) == set(range(20))
-    assert wire.paths().count("/graphql") <= 1 + 2 * 5
-    assert len(wire.paths()) - wire.paths().count("/graphql") == 2
+    api = FakeGitHubApi()
+    api.graphql = graphql_failing_for([failing])
+    api.rest = rest_failing_for([])
+    assert await fetch_all(api, TOKEN) == set(range(20))
+    assert api.paths().count("/graphql") <= 1 + 2 * 5
+    assert len(api.paths()) - api.paths().count("/graphql") == 2
 
 
 @pytest.mark.parametrize("failing", range(20))
 async def test_fetch_many_owner_failing_everywhere_fails_alone(failing: int) -> None:
-    wire = Wire()
-    wire.graphql = graphql_failing_for([failing])
-    wire.rest = rest_failing_for([failing])
-    assert await fetch_all(wire, TOKEN) == set(range(20)) - {failing}
+    api = FakeGitHubApi()
+    api.graphql = graphql_failing_for([failing])
+    api.rest = rest_failing_for([failing])
+    assert await fetch_all(api, TOKEN) == set(range(20)) - {failing}
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 9])
 async def test_fetch_many_two_owners_failing_one_other_fails_at_most(distance: int) -> None:
     for first in range(20 - distance):
         failing = {first, first + distance}
-        wire = Wire()
-        wire.graphql = graphql_failing_for(failing)
-        wire.rest = rest_failing_for(failing)
-        failed_too = set(range(20)) - failing - await fetch_all(wire, TOKEN)
+        api = FakeGitHubApi()
+        api.graphql = graphql_failing_for(failing)
+        api.rest = rest_failing_for(failing)
+        failed_too = set(range(20)) - failing - await fetch_all(api, TOKEN)
         assert len(failed_too) <= (1 if distance <= 2 else 0)
 
 
 async def test_fetch_many_owners_with_and_without_node_id_keep_their_order() -> None:
-    wire = Wire()
-    wire.graphql = graphql_failing_for([])
-    wire.rest = rest_failing_for([4])
+    api = FakeGitHubApi()
+    api.graphql = graphql_failing_for([])
+    api.rest = rest_failing_for([4])
     owners = [owner for pair in zip(OWNERS[::2], UNNAMED[1::2], strict=True) for owner in pair]
-    assert await fetch_all(wire, TOKEN, owners=owners) == set(range(20))
-    assert wire.paths().count("/graphql") == 1
+    assert await fetch_all(api, TOKEN, owners=owners) == set(range(20))
+    assert api.paths().count("/graphql") == 1
 
 
 async def test_fetch_many_two_failures_in_a_row_do_not_count_as_outage() -> None:
-    wire = Wire()
-    wire.rest = rest_failing_for([0, 1, 5, 8, 9])
-    assert await fetch_all(wire, TOKEN, owners=UNNAMED) == set(range(20)) - {0, 1, 5, 8, 9}
+    api = FakeGitHubApi()
+    api.rest = rest_failing_for([0, 1, 5, 8, 9])
+    assert await fetch_all(api, TOKEN, owners=UNNAMED) == set(range(20)) - {0, 1, 5, 8, 9}
 
 
 async def test_fetch_many_response_with_fewer_owners_is_a_failure() -> None:
-    wire = Wire()
-    wire.graphql = lambda request: said({"data": {"nodes": []}})
-    assert await fetch_all(wire, TOKEN) == set()
+    api = FakeGitHubApi()
+    api.graphql = lambda request: json_response({"data": {"nodes": []}})
+    assert await fetch_all(api, TOKEN) == set()
 
 
 async def test_fetch_many_incomplete_repositories_are_fetched_over_rest() -> None:
-    wire = Wire()
-    wire.graphql = lambda request: said(
+    api = FakeGitHubApi()
+    api.graphql = lambda request: json_response(
         {"data": {"nodes": [owner_node(total=1) | {"databaseId": 0, "id": "U_0"}]}}
     )
-    wire.rest = rest_failing_for([])
-    assert await fetch_all(wire, TOKEN, owners=OWNERS[:1]) == {0}
-    assert sorted(set(wire.paths())) == ["/graphql", "/user/0", "/user/0/repos"]
+    api.rest = rest_failing_for([])
+    assert await fetch_all(api, TOKEN, owners=OWNERS[:1]) == {0}
+    assert sorted(set(api.paths())) == ["/graphql", "/user/0", "/user/0/repos"]
 
 
 async def test_batch_has_followers() -> None:
     node = owner_node() | {"databaseId": 0, "id": "U_0", "followers": {"totalCount": 7}}
-    wire = Wire()
-    wire.graphql = lambda request: said({"data": {"nodes": [node]}})
-    async with opened(wire, TOKEN) as github:
+    api = FakeGitHubApi()
+    api.graphql = lambda request: json_response({"data": {"nodes": [node]}})
+    async with open_client(api, TOKEN) as github:
         (result,) = await BatchFetcher(github, clock=lambda: NOW).fetch_many(OWNERS[:1])
     assert isinstance(result, OwnerRepositories)
     assert result.followers == 7

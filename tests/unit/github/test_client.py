@@ -1,15 +1,13 @@
-"""What the client does with answers that a working GitHub does not give: no socket is opened."""
+"""The client and responses that GitHub gives only in case of an error, without sockets."""
 
 import asyncio
 import json
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
-import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
@@ -18,16 +16,16 @@ from github_banners.github.credentials import create_accounts
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.models import Owner
 from github_banners.settings import Secret
-from tests.unit.github.samples import NOW, owner_node, rate, repository_node
-from tests.unit.github.wire import (
+from tests.unit.github.fake_api import (
     OWNER_BODY,
     REPOSITORY,
-    Wire,
-    opened,
-    rest_answer,
-    said,
-    whole_answer,
+    FakeGitHubApi,
+    json_response,
+    open_client,
+    owners_response,
+    rest_response,
 )
+from tests.unit.github.samples import NOW, owner_node, rate_limit_headers, repository_node
 
 TOKEN = "ghp_Token0123456789"
 ADA = Owner(1, "Ada", node_id="U_1", display_name="Ada L")
@@ -39,33 +37,29 @@ def is_anonymous(request: httpx2.Request) -> bool:
     return "authorization" not in request.headers
 
 
-@pytest.fixture(autouse=True)
-def hurried() -> Iterator[None]:
-    """Try again at once."""
-    with stamina.set_testing(True, attempts=3):
-        yield
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
-async def test_a_question_names_its_format_and_its_payer(wire: Wire) -> None:
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-    (request,) = wire.asked
+async def test_fetch_with_token_sends_one_graphql_query(api: FakeGitHubApi) -> None:
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+    (request,) = api.requests
     assert (request.method, str(request.url)) == ("POST", "https://api.example/graphql")
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert request.headers["content-type"] == "application/json"
     assert json.loads(request.content)["variables"] == {"l0": "Ada"}
-    assert (portfolio.owner, portfolio.fetched_at, portfolio.reported_count) == (ADA, NOW, 1)
+    assert (fetched.owner, fetched.fetched_at, fetched.reported_count) == (ADA, NOW, 1)
 
 
-async def test_without_a_token_rest_is_asked_as_nobody(wire: Wire) -> None:
-    async with opened(wire) as github:
-        portfolio = await github.fetch("a/../b?c")
-    assert portfolio.owner == ADA
-    assert sorted(request.url.raw_path.decode() for request in wire.asked) == [
+async def test_fetch_without_token_sends_anonymous_rest_requests(api: FakeGitHubApi) -> None:
+    async with open_client(api) as github:
+        fetched = await github.fetch("a/../b?c")
+    assert fetched.owner == ADA
+    assert sorted(request.url.raw_path.decode() for request in api.requests) == [
         "/users/a%2F..%2Fb%3Fc",
         "/users/a%2F..%2Fb%3Fc/repos?type=owner&sort=full_name&per_page=100&page=1",
     ]
-    for request in wire.asked:
+    for request in api.requests:
         assert is_anonymous(request)
         assert "content-type" not in request.headers
         assert request.headers["accept"] == "application/vnd.github+json"
@@ -73,24 +67,26 @@ async def test_without_a_token_rest_is_asked_as_nobody(wire: Wire) -> None:
         assert request.headers["user-agent"].startswith("github-banners/")
 
 
-async def test_followers_are_the_same_over_both_protocols(wire: Wire) -> None:
-    wire.graphql = lambda request: whole_answer(u0=owner_node() | {"followers": {"totalCount": 7}})
-    wire.rest = lambda request: (
-        rest_answer(request)
-        if request.url.path.endswith("/repos")
-        else said(OWNER_BODY | {"followers": 7})
+async def test_fetch_followers_are_the_same_over_both_protocols(api: FakeGitHubApi) -> None:
+    api.graphql = lambda request: owners_response(
+        u0=owner_node() | {"followers": {"totalCount": 7}}
     )
-    async with opened(wire, TOKEN) as github:
+    api.rest = lambda request: (
+        rest_response(request)
+        if request.url.path.endswith("/repos")
+        else json_response(OWNER_BODY | {"followers": 7})
+    )
+    async with open_client(api, TOKEN) as github:
         assert (await github.fetch("Ada")).followers == 7
-    async with opened(wire) as github:
+    async with open_client(api) as github:
         assert (await github.fetch("Ada")).followers == 7
-    assert wire.paths()[:2] == ["/graphql", "/users/Ada"]
+    assert api.paths()[:2] == ["/graphql", "/users/Ada"]
 
 
-async def test_an_owner_without_a_node_id_is_asked_for_by_number(wire: Wire) -> None:
-    async with opened(wire, TOKEN) as github:
+async def test_fetch_by_id_without_node_id_uses_rest(api: FakeGitHubApi) -> None:
+    async with open_client(api, TOKEN) as github:
         await github.fetch_by_id(Owner(1, "Ada"))
-    assert sorted(wire.paths()) == ["/user/1", "/user/1/repos"]
+    assert sorted(api.paths()) == ["/user/1", "/user/1/repos"]
 
 
 @pytest.mark.parametrize(
@@ -105,119 +101,121 @@ async def test_an_owner_without_a_node_id_is_asked_for_by_number(wire: Wire) -> 
     ],
 )
 @pytest.mark.parametrize("is_known", [False, True])
-async def test_rest_helps_where_graphql_is_broken(
-    wire: Wire, status: int, body: Any, is_known: bool
+async def test_fetch_graphql_broken_falls_back_to_rest(
+    api: FakeGitHubApi, status: int, body: Any, is_known: bool
 ) -> None:
-    wire.graphql = lambda request: said(body, status=status)
-    async with opened(wire, TOKEN) as github:
-        portfolio = await (github.fetch_by_id(ADA) if is_known else github.fetch("Ada"))
-    assert (portfolio.owner, len(portfolio.repositories)) == (ADA, 1)
-    assert wire.paths().count("/graphql") == 1
+    api.graphql = lambda request: json_response(body, status=status)
+    async with open_client(api, TOKEN) as github:
+        fetched = await (github.fetch_by_id(ADA) if is_known else github.fetch("Ada"))
+    assert (fetched.owner, len(fetched.repositories)) == (ADA, 1)
+    assert api.paths().count("/graphql") == 1
 
 
-async def test_what_a_token_may_not_see_is_asked_for_without_one(wire: Wire) -> None:
-    wire.graphql = lambda request: said(
+async def test_fetch_forbidden_for_token_is_repeated_anonymously(api: FakeGitHubApi) -> None:
+    api.graphql = lambda request: json_response(
         {"data": {"u0": None}, "errors": [{"type": "FORBIDDEN", "path": ["u0"], "message": "SAML"}]}
     )
-    wire.rest = lambda request: (
-        rest_answer(request) if is_anonymous(request) else said(SAML, status=403)
+    api.rest = lambda request: (
+        rest_response(request) if is_anonymous(request) else json_response(SAML, status=403)
     )
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-        assert portfolio.owner == ADA
-        wire.graphql = lambda request: whole_answer()
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+        assert fetched.owner == ADA
+        api.graphql = lambda request: owners_response()
         await github.fetch("Ada")
-    assert wire.paths()[-1] == "/graphql"
+    assert api.paths()[-1] == "/graphql"
 
 
-async def test_an_account_is_asked_once_for_each_question(wire: Wire) -> None:
-    """Advice to wait no time at all does not make the same account pay again."""
-    refusal = {"message": "You have exceeded a secondary rate limit."}
-    wire.rest = lambda request: said(refusal, status=429, headers={"retry-after": "0"})
-    async with opened(wire) as github:
+async def test_fetch_retry_after_zero_tries_each_account_once(api: FakeGitHubApi) -> None:
+    """An advised delay of zero does not make the same account retry."""
+    body = {"message": "You have exceeded a secondary rate limit."}
+    api.rest = lambda request: json_response(body, status=429, headers={"retry-after": "0"})
+    async with open_client(api) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-    assert len(wire.asked) <= 2
+    assert len(api.requests) <= 2
 
 
-async def test_the_ration_that_a_refused_token_is_told_is_not_its_own(wire: Wire) -> None:
-    ration = rate(remaining=0, limit=60, reset_in=HOUR)
-    wire.graphql = lambda request: said({"message": "Bad credentials"}, status=401, headers=ration)
+async def test_fetch_rejected_token_ignores_reported_rate_limit(api: FakeGitHubApi) -> None:
+    headers = rate_limit_headers(remaining=0, limit=60, reset_in=HOUR)
+    api.graphql = lambda request: json_response(
+        {"message": "Bad credentials"}, status=401, headers=headers
+    )
     accounts = create_accounts([Secret(TOKEN)])
-    async with opened(wire, accounts=accounts) as github:
+    async with open_client(api, accounts=accounts) as github:
         await github.fetch("Ada")
     later = NOW + timedelta(minutes=1)
     assert [accounts[0].remaining(resource, now=later) for resource in Resource] == [5000, 5000]
     assert accounts[0].is_usable(Resource.CORE, now=later)
 
 
-async def test_parallel_refusals_of_a_token_are_one_strike(wire: Wire) -> None:
+async def test_fetch_parallel_rejections_count_as_one_failure(api: FakeGitHubApi) -> None:
     node = owner_node(repository_node(7), total=800, cursor="Y3")
-    wire.graphql = lambda request: whole_answer(u0=node)
-    wire.rest = lambda request: said({"message": "Bad credentials"}, status=401)
+    api.graphql = lambda request: owners_response(u0=node)
+    api.rest = lambda request: json_response({"message": "Bad credentials"}, status=401)
     accounts = create_accounts([Secret(TOKEN)])
-    async with opened(wire, accounts=accounts) as github:
+    async with open_client(api, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
     assert [account.credentials[0].consecutive_failures for account in accounts] == [1, 1]
 
 
-async def test_what_never_arrived_is_not_paid(wire: Wire) -> None:
+async def test_fetch_connection_error_costs_nothing(api: FakeGitHubApi) -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("no route")
 
-    wire.rest = refuse
+    api.rest = refuse
     accounts = create_accounts([])
-    async with opened(wire, accounts=accounts) as github:
+    async with open_client(api, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
     assert accounts[0].remaining(Resource.CORE, now=NOW) == 60
 
 
-async def test_parallel_questions_do_not_spend_the_same_room(wire: Wire) -> None:
-    wire.rest = lambda request: said(
-        [REPOSITORY], headers=rate(remaining=2, limit=3, reset_in=HOUR)
+async def test_fetch_parallel_requests_stay_within_remaining_limit(api: FakeGitHubApi) -> None:
+    api.rest = lambda request: json_response(
+        [REPOSITORY], headers=rate_limit_headers(remaining=2, limit=3, reset_in=HOUR)
     )
     accounts = create_accounts([])
-    async with opened(wire, accounts=accounts) as github:
+    async with open_client(api, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-        asked = len(wire.asked)
-        wire.rest = lambda request: said(
-            OWNER_BODY, headers=rate(remaining=0, limit=60, reset_in=HOUR)
+        request_count = len(api.requests)
+        api.rest = lambda request: json_response(
+            OWNER_BODY, headers=rate_limit_headers(remaining=0, limit=60, reset_in=HOUR)
         )
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-        assert len(wire.asked) - asked <= 2
+        assert len(api.requests) - request_count <= 2
         assert accounts[0].remaining(Resource.CORE, now=NOW) == 0
 
 
-async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
-    moments = iter([NOW, NOW, *[NOW + timedelta(seconds=8)] * 20])
+async def test_fetch_secondary_limit_blocks_from_time_of_response(api: FakeGitHubApi) -> None:
+    times = iter([NOW, NOW, *[NOW + timedelta(seconds=8)] * 20])
     accounts = create_accounts([Secret(TOKEN)])
     now = NOW
 
-    def tick() -> datetime:
+    def clock() -> datetime:
         nonlocal now
-        now = next(moments)
+        now = next(times)
         return now
 
     body = {"message": "You have exceeded a secondary rate limit."}
-    wire.graphql = lambda request: said(body)
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire), trust_env=False) as http:
+    api.graphql = lambda request: json_response(body)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(api), trust_env=False) as http:
         github = GitHubClient(
             http,
             api_url="https://api.example",
             accounts=accounts,
             timeout=timedelta(seconds=5),
-            clock=tick,
+            clock=clock,
         )
         await github.fetch("Ada")
     assert accounts[0].blocked_until[Resource.CORE] == NOW + timedelta(seconds=68)
 
 
 @pytest.mark.parametrize(
-    ("graphql_left", "core_left", "asked"),
+    ("graphql_remaining", "core_remaining", "paths"),
     [
         (501, 0, ["/graphql"]),
         (500, 501, ["/users/Ada", "/users/Ada/repos"]),
@@ -225,68 +223,71 @@ async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
         (1, 1, []),
     ],
 )
-async def test_strangers_leave_a_tenth_to_those_who_are_known(
-    wire: Wire, graphql_left: int, core_left: int, asked: list[str]
+async def test_fetch_unknown_login_leaves_a_tenth_of_the_limit(
+    api: FakeGitHubApi, graphql_remaining: int, core_remaining: int, paths: list[str]
 ) -> None:
     accounts = create_accounts([Secret(TOKEN)])
-    for resource, left in ((Resource.GRAPHQL, graphql_left), (Resource.CORE, core_left)):
-        accounts[0].update_rate_limit(RateLimit(resource, 5000, left, NOW + HOUR))
+    for resource, remaining_counts in (
+        (Resource.GRAPHQL, graphql_remaining),
+        (Resource.CORE, core_remaining),
+    ):
+        accounts[0].update_rate_limit(RateLimit(resource, 5000, remaining_counts, NOW + HOUR))
     accounts.pop()
-    async with opened(wire, accounts=accounts) as github:
-        with nullcontext() if asked else pytest.raises(GitHubUnavailable, match="known"):
+    async with open_client(api, accounts=accounts) as github:
+        with nullcontext() if paths else pytest.raises(GitHubUnavailable, match="known"):
             await github.fetch("Ada")
-        assert sorted(wire.paths()) == asked
-        wire.asked.clear()
-        with suppress(GitHubUnavailable):  # this wire answers only by name
+        assert sorted(api.paths()) == paths
+        api.requests.clear()
+        with suppress(GitHubUnavailable):  # this API responds only by login
             await github.fetch_by_id(ADA)
-        assert wire.paths()[0] == "/graphql"
+        assert api.paths()[0] == "/graphql"
 
 
-async def test_a_stranger_s_long_list_stops_at_what_is_kept(wire: Wire) -> None:
+async def test_fetch_unknown_login_with_long_list_stops_at_the_reserve(api: FakeGitHubApi) -> None:
     accounts = create_accounts([Secret(TOKEN)])
     accounts.pop()
-    left = iter(range(510, 0, -1))
+    remaining_counts = iter(range(510, 0, -1))
 
     def rest(request: httpx2.Request) -> httpx2.Response:
-        headers = rate(remaining=next(left), limit=5000, reset_in=HOUR)
+        headers = rate_limit_headers(remaining=next(remaining_counts), limit=5000, reset_in=HOUR)
         if not request.url.path.endswith("/repos"):
-            return said(OWNER_BODY | {"public_repos": 9_000}, headers=headers)
+            return json_response(OWNER_BODY | {"public_repos": 9_000}, headers=headers)
         last = '<https://api.example/users/Ada/repos?page=90>; rel="last"'
-        return said([REPOSITORY], headers={**headers, "link": last})
+        return json_response([REPOSITORY], headers={**headers, "link": last})
 
-    wire.rest = rest
+    api.rest = rest
     accounts[0].update_rate_limit(RateLimit(Resource.GRAPHQL, 5000, 1, NOW + HOUR))
-    async with opened(wire, accounts=accounts) as github:
+    async with open_client(api, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable, match="reserved for known users"):
             await github.fetch("Ada")
-    assert len(wire.asked) == 2
+    assert len(api.requests) == 2
     assert accounts[0].remaining(Resource.CORE, now=NOW) >= 500
 
 
-async def test_no_more_than_eight_pages_at_once(wire: Wire) -> None:
-    at_once, most = 0, 0
+async def test_fetch_long_list_requests_eight_pages_at_once(api: FakeGitHubApi) -> None:
+    in_flight, max_in_flight = 0, 0
 
     async def page(request: httpx2.Request) -> httpx2.Response:
-        nonlocal at_once, most
-        at_once += 1
-        most = max(most, at_once)
+        nonlocal in_flight, max_in_flight
+        in_flight += 1
+        max_in_flight = max(max_in_flight, in_flight)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        at_once -= 1
+        in_flight -= 1
         number = int(request.url.params["page"])
-        return said(
+        return json_response(
             [{"id": number * 100 + number_in_page, "name": "x"} for number_in_page in range(100)]
         )
 
-    wire.rest = page
-    wire.graphql = lambda request: whole_answer(u0=owner_node(total=2500, cursor="Y3"))
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-    assert len(portfolio.repositories) == 2500
-    assert most == 8
+    api.rest = page
+    api.graphql = lambda request: owners_response(u0=owner_node(total=2500, cursor="Y3"))
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+    assert len(fetched.repositories) == 2500
+    assert max_in_flight == 8
 
 
-async def test_ninth_page_does_not_wait_for_slow_first_page(wire: Wire) -> None:
+async def test_fetch_ninth_page_does_not_wait_for_slow_first_page(api: FakeGitHubApi) -> None:
     is_ninth_requested = asyncio.Event()
 
     async def page(request: httpx2.Request) -> httpx2.Response:
@@ -295,64 +296,68 @@ async def test_ninth_page_does_not_wait_for_slow_first_page(wire: Wire) -> None:
             is_ninth_requested.set()
         if number == 1:
             await is_ninth_requested.wait()
-        return said([{"id": number * 100 + index, "name": "x"} for index in range(100)])
+        return json_response([{"id": number * 100 + index, "name": "x"} for index in range(100)])
 
-    wire.rest = page
-    wire.graphql = lambda request: whole_answer(u0=owner_node(total=900, cursor="Y3"))
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-    assert [repository.id for repository in portfolio.repositories] == list(range(100, 1000))
+    api.rest = page
+    api.graphql = lambda request: owners_response(u0=owner_node(total=900, cursor="Y3"))
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+    assert [repository.id for repository in fetched.repositories] == list(range(100, 1000))
 
 
-async def test_eight_empty_pages_end_the_list(wire: Wire) -> None:
+async def test_fetch_eight_empty_pages_end_the_list(api: FakeGitHubApi) -> None:
     def page(request: httpx2.Request) -> httpx2.Response:
-        return said([]) if "page" in request.url.params else said({}, status=404)
+        return json_response([]) if "page" in request.url.params else json_response({}, status=404)
 
-    wire.rest = page
-    wire.graphql = lambda request: whole_answer(u0=owner_node(total=9000, cursor="Y3"))
-    async with opened(wire, TOKEN) as github:
+    api.rest = page
+    api.graphql = lambda request: owners_response(u0=owner_node(total=9000, cursor="Y3"))
+    async with open_client(api, TOKEN) as github:
         await github.fetch("Ada")
-    numbers = {int(request.url.params.get("page", 1)) for request in wire.asked}
+    numbers = {int(request.url.params.get("page", 1)) for request in api.requests}
     assert numbers == set(range(1, 9))
 
 
-async def test_pages_that_appear_on_the_way_are_fetched(wire: Wire) -> None:
-    """The list has grown since its length was told."""
+async def test_fetch_pages_added_meanwhile_are_fetched(api: FakeGitHubApi) -> None:
+    """The list has grown since its length was fetched."""
 
     def page(request: httpx2.Request) -> httpx2.Response:
         if "page" not in request.url.params:
-            return said({"id": 1, "login": "Ada", "public_repos": 4})
+            return json_response({"id": 1, "login": "Ada", "public_repos": 4})
         number = int(request.url.params["page"])
         link = f'<https://api.example/user/1/repos?page={number + 1}>; rel="next"'
-        return said([{"id": number, "name": "x"}], headers={"link": link} if number < 4 else {})
+        return json_response(
+            [{"id": number, "name": "x"}], headers={"link": link} if number < 4 else {}
+        )
 
-    wire.rest = page
-    wire.graphql = lambda request: whole_answer(u0=owner_node(total=101, cursor="Y3"))
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-    assert [repository.id for repository in portfolio.repositories] == [1, 2, 3, 4]
-
-
-async def test_what_graphql_leaves_out_comes_from_rest(wire: Wire) -> None:
-    wire.graphql = lambda request: whole_answer(u0=owner_node(None, total=1))
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-    assert (len(portfolio.repositories), portfolio.reported_count) == (1, 1)
-    assert wire.paths() == ["/graphql", "/users/Ada", "/users/Ada/repos"]
+    api.rest = page
+    api.graphql = lambda request: owners_response(u0=owner_node(total=101, cursor="Y3"))
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+    assert [repository.id for repository in fetched.repositories] == [1, 2, 3, 4]
 
 
-async def test_a_list_of_the_wrong_length_is_asked_for_once_more_and_taken(wire: Wire) -> None:
+async def test_fetch_repositories_missing_in_graphql_come_from_rest(api: FakeGitHubApi) -> None:
+    api.graphql = lambda request: owners_response(u0=owner_node(None, total=1))
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+    assert (len(fetched.repositories), fetched.reported_count) == (1, 1)
+    assert api.paths() == ["/graphql", "/users/Ada", "/users/Ada/repos"]
+
+
+async def test_fetch_list_of_wrong_length_is_requested_twice_and_accepted(
+    api: FakeGitHubApi,
+) -> None:
     def rest(request: httpx2.Request) -> httpx2.Response:
         if "page" in request.url.params:
-            return said([{"id": 7, "name": "x"}])
-        return said({"id": 1, "login": "Ada", "public_repos": 2})
+            return json_response([{"id": 7, "name": "x"}])
+        return json_response({"id": 1, "login": "Ada", "public_repos": 2})
 
-    wire.rest = rest
-    async with opened(wire) as github:
+    api.rest = rest
+    async with open_client(api) as github:
         with capture_logs() as events:
-            portfolio = await github.fetch("Ada")
-    assert (len(portfolio.repositories), portfolio.reported_count) == (1, 2)
-    assert wire.paths().count("/users/Ada/repos") == 2
+            fetched = await github.fetch("Ada")
+    assert (len(fetched.repositories), fetched.reported_count) == (1, 2)
+    assert api.paths().count("/users/Ada/repos") == 2
     (warning,) = [event for event in events if event["log_level"] == "warning"]
     assert (warning["event"], warning["listed"], warning["expected"]) == (
         "github.length_differs",
@@ -361,56 +366,56 @@ async def test_a_list_of_the_wrong_length_is_asked_for_once_more_and_taken(wire:
     )
 
 
-async def test_a_list_that_is_whole_at_the_second_look(wire: Wire) -> None:
+async def test_fetch_list_complete_at_second_request_logs_no_warning(api: FakeGitHubApi) -> None:
     nodes = iter([owner_node(None, repository_node(7)), owner_node(repository_node(7))])
-    wire.graphql = lambda request: whole_answer(u0=next(nodes))
-    async with opened(wire, TOKEN) as github:
+    api.graphql = lambda request: owners_response(u0=next(nodes))
+    async with open_client(api, TOKEN) as github:
         with capture_logs() as events:
-            portfolio = await github.fetch("Ada")
-    assert len(portfolio.repositories) == portfolio.reported_count == 1
+            fetched = await github.fetch("Ada")
+    assert len(fetched.repositories) == fetched.reported_count == 1
     assert not [event for event in events if event["log_level"] == "warning"]
 
 
-async def test_nearly_a_whole_list_is_worth_more_than_none(wire: Wire) -> None:
-    answers = iter([whole_answer(u0=owner_node(repository_node(7), total=2))])
-    wire.graphql = lambda request: next(answers, None) or said({}, status=502)
-    wire.rest = lambda request: said({}, status=502)
-    async with opened(wire, TOKEN) as github:
-        portfolio = await github.fetch("Ada")
-    assert (len(portfolio.repositories), portfolio.reported_count) == (1, 2)
+async def test_fetch_second_request_failing_returns_incomplete_list(api: FakeGitHubApi) -> None:
+    responses = iter([owners_response(u0=owner_node(repository_node(7), total=2))])
+    api.graphql = lambda request: next(responses, None) or json_response({}, status=502)
+    api.rest = lambda request: json_response({}, status=502)
+    async with open_client(api, TOKEN) as github:
+        fetched = await github.fetch("Ada")
+    assert (len(fetched.repositories), fetched.reported_count) == (1, 2)
 
 
-async def test_a_heavy_page_is_asked_for_again_and_a_heavy_query_is_not(wire: Wire) -> None:
-    wire.graphql = wire.rest = lambda request: said({}, status=504)
-    async with opened(wire, TOKEN) as github:
+async def test_fetch_status_504_retries_rest_but_not_graphql(api: FakeGitHubApi) -> None:
+    api.graphql = api.rest = lambda request: json_response({}, status=504)
+    async with open_client(api, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-    assert wire.paths().count("/graphql") == 1
-    assert wire.paths().count("/users/Ada") == 3
+    assert api.paths().count("/graphql") == 1
+    assert api.paths().count("/users/Ada") == 3
 
 
-async def test_an_answer_that_never_ends_leaves_nothing_under_way(wire: Wire) -> None:
-    async def silence(request: httpx2.Request) -> httpx2.Response:
+async def test_fetch_without_response_leaves_nothing_in_flight(api: FakeGitHubApi) -> None:
+    async def respond(request: httpx2.Request) -> httpx2.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    wire.rest = silence
+    api.rest = respond
     accounts = create_accounts([])
-    async with opened(wire, accounts=accounts, seconds=0.05) as github:
+    async with open_client(api, accounts=accounts, seconds=0.05) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
         assert accounts[0].remaining(Resource.CORE, now=NOW) == 60
         assert len(asyncio.all_tasks()) == 1
 
 
-async def test_the_first_failure_ends_the_other_questions(wire: Wire) -> None:
-    async def one_page_is_slow(request: httpx2.Request) -> httpx2.Response:
+async def test_fetch_first_failure_cancels_other_requests(api: FakeGitHubApi) -> None:
+    async def respond(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/repos"):
             await asyncio.Event().wait()
-        return said({"message": "Not Found"}, status=404)
+        return json_response({"message": "Not Found"}, status=404)
 
-    wire.rest = one_page_is_slow
-    async with opened(wire) as github:
+    api.rest = respond
+    async with open_client(api) as github:
         with pytest.raises(UnknownUser):
             await github.fetch("Ada")
         assert len(asyncio.all_tasks()) == 1

@@ -1,4 +1,4 @@
-"""Contributions: which windows are requested, and what is believed."""
+"""Contributions: which windows are requested, and which responses are accepted."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from tests.unit.github.data_samples import (
     every_day_since,
     resource_limits_exceeded,
 )
+from tests.unit.github.fake_api import FakeGitHubApi, json_response, open_client
 from tests.unit.github.samples import NOW
-from tests.unit.github.wire import Wire, opened, said
 
 TOKEN = "ghp_Token0123456789"
 ADA = Owner(1, "Ada", node_id="U_1")
@@ -37,8 +37,8 @@ def raise_timeout() -> httpx2.Response:
 
 TOO_HEAVY: dict[str, Refusal] = {
     "resource limits": lambda: resource_limits_exceeded({"owner": None}, "owner", "w0"),
-    "502": lambda: said({}, status=502),
-    "504": lambda: said({}, status=504),
+    "502": lambda: json_response({}, status=502),
+    "504": lambda: json_response({}, status=504),
     "time-out": raise_timeout,
 }
 
@@ -51,9 +51,9 @@ async def fetch(
     owner: Owner = ADA,
     now: datetime = NOW,
 ) -> Contributions:
-    wire = Wire()
-    wire.graphql = github
-    async with opened(wire, TOKEN, now=now) as client:
+    api = FakeGitHubApi()
+    api.graphql = github
+    async with open_client(api, TOKEN, now=now) as client:
         return await DataFetcher(client).fetch_contributions(owner, known=known, known_at=known_at)
 
 
@@ -139,19 +139,19 @@ async def test_year_that_was_last_fetched_before_its_end_is_requested_again(
 
 async def test_at_most_three_queries_at_once() -> None:
     github = ContributionGitHub(every_day_since(2005, until=TODAY))
-    in_flight, most = 0, 0
+    in_flight, max_in_flight = 0, 0
 
     async def respond(request: httpx2.Request) -> httpx2.Response:
-        nonlocal in_flight, most
+        nonlocal in_flight, max_in_flight
         in_flight += 1
-        most = max(most, in_flight)
+        max_in_flight = max(max_in_flight, in_flight)
         for _ in range(5):
             await asyncio.sleep(0)
         in_flight -= 1
         return github(request)
 
     assert len((await fetch(respond)).years) == 22
-    assert (len(github.requests), most) == (6, 3)
+    assert (len(github.requests), max_in_flight) == (6, 3)
 
 
 async def test_years_before_git_and_in_the_future_are_not_requested() -> None:
@@ -163,11 +163,11 @@ async def test_years_before_git_and_in_the_future_are_not_requested() -> None:
 
 
 async def test_owner_without_node_id_is_requested_by_login() -> None:
-    wire = Wire()
-    wire.graphql = ContributionGitHub({date(2026, 3, 1): 1})
-    async with opened(wire, TOKEN) as client:
+    api = FakeGitHubApi()
+    api.graphql = ContributionGitHub({date(2026, 3, 1): 1})
+    async with open_client(api, TOKEN) as client:
         await DataFetcher(client).fetch_contributions(Owner(1, "Ada"))
-    (request,) = wire.asked
+    (request,) = api.requests
     assert b"repositoryOwner(login: $login)" in request.content
     assert b'"login":"Ada"' in request.content
 
@@ -203,7 +203,7 @@ async def test_heavy_year_is_halved_down_to_months(refusal: Refusal) -> None:
 
 async def test_month_that_fails_ends_the_fetch() -> None:
     github = ContributionGitHub(every_day_since(2005, until=TODAY))
-    github.refuse = lambda windows: said({}, status=502)
+    github.refuse = lambda windows: json_response({}, status=502)
     with pytest.raises(GitHubUnavailable):
         await fetch(github)
     assert lengths(github.requests) == [[11, 12], [11], [5], [2], [1]]
@@ -212,7 +212,7 @@ async def test_month_that_fails_ends_the_fetch() -> None:
 @pytest.mark.parametrize("status", [500, 401])
 async def test_other_failure_is_not_split(status: int) -> None:
     github = ContributionGitHub(every_day_since(2005, until=TODAY))
-    github.refuse = lambda windows: said({"message": "no"}, status=status)
+    github.refuse = lambda windows: json_response({"message": "no"}, status=status)
     with pytest.raises(GitHubUnavailable):
         await fetch(github)
     assert len(github.requests) == 1
@@ -227,9 +227,9 @@ async def test_query_without_response_is_split() -> None:
             await asyncio.Event().wait()
         return response
 
-    wire = Wire()
-    wire.graphql = respond
-    async with opened(wire, TOKEN, seconds=0.05) as client:
+    api = FakeGitHubApi()
+    api.graphql = respond
+    async with open_client(api, TOKEN, seconds=0.05) as client:
         contributions = await DataFetcher(client).fetch_contributions(ADA)
     assert lengths(github.requests) == [[11, 12], [11], [12]]
     assert len(contributions.years) == 2
@@ -247,7 +247,7 @@ async def test_refused_connection_is_not_split() -> None:
     assert len(github.requests) == 1
 
 
-async def test_no_year_of_a_response_is_believed_after_resource_limits() -> None:
+async def test_resource_limits_in_response_discard_all_its_years() -> None:
     """The years that the error does not name read 0 as well."""
     github = ContributionGitHub(every_day_since(2023, until=TODAY))
     empty = ContributionGitHub({})
@@ -272,7 +272,7 @@ async def test_year_that_becomes_empty_is_requested_again_in_halves() -> None:
     github = ContributionGitHub(days)
     empty = ContributionGitHub({})
     github.refuse = lambda windows: (
-        said({"data": empty.data(windows)}) if len(github.requests) == 1 else None
+        json_response({"data": empty.data(windows)}) if len(github.requests) == 1 else None
     )
     contributions = await fetch(github, known=Contributions((year(2025), year(2026, days=300))))
     assert lengths(github.requests) == [[11], [5], [6]]
@@ -332,22 +332,22 @@ async def test_current_year_that_becomes_hidden_is_confirmed_in_halves() -> None
 
 
 async def test_organisation_has_none() -> None:
-    contributions = await fetch(lambda request: said({"data": {"owner": ORGANISATION}}))
+    contributions = await fetch(lambda request: json_response({"data": {"owner": ORGANISATION}}))
     assert contributions == Contributions(access=ContributionAccess.ORGANISATION)
 
 
 async def test_without_token_nothing_is_requested() -> None:
-    wire = Wire()
-    async with opened(wire) as client:
+    api = FakeGitHubApi()
+    async with open_client(api) as client:
         with pytest.raises(TokenRequired):
             await DataFetcher(client).fetch_contributions(ADA)
-    assert wire.asked == []
+    assert api.requests == []
 
 
 async def test_deleted_owner_is_unknown() -> None:
     error = {"type": "NOT_FOUND", "path": ["owner"], "message": "Could not resolve to a node"}
     with pytest.raises(UnknownUser):
-        await fetch(lambda request: said({"data": {"owner": None}, "errors": [error]}))
+        await fetch(lambda request: json_response({"data": {"owner": None}, "errors": [error]}))
 
 
 @pytest.mark.parametrize(
@@ -361,10 +361,10 @@ async def test_deleted_owner_is_unknown() -> None:
 )
 async def test_incomplete_response_is_not_believed(owner: dict[str, object]) -> None:
     with pytest.raises(GitHubUnavailable):
-        await fetch(lambda request: said({"data": {"owner": owner}}))
+        await fetch(lambda request: json_response({"data": {"owner": owner}}))
 
 
 async def test_second_window_that_is_missing_is_not_believed() -> None:
     owner = ContributionGitHub({}).data([THIS_YEAR])["owner"]
     with pytest.raises(GitHubUnavailable):
-        await fetch(lambda request: said({"data": {"owner": owner}}))
+        await fetch(lambda request: json_response({"data": {"owner": owner}}))

@@ -23,8 +23,8 @@ from tests.unit.github.data_samples import (
     repository_data,
     variables,
 )
+from tests.unit.github.fake_api import FakeGitHubApi, json_response, open_client
 from tests.unit.github.samples import NOW
-from tests.unit.github.wire import Wire, opened, said
 
 TOKEN = "ghp_Token0123456789"
 ADA = Owner(1, "Ada", node_id="U_1", display_name="Ada L")
@@ -47,45 +47,49 @@ pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 async def fetch_engine(
-    wire: Wire, *tokens: str, name: str = "engine", repository_id: int | None = None
+    api: FakeGitHubApi, *tokens: str, name: str = "engine", repository_id: int | None = None
 ) -> RepositoryDetails:
-    async with opened(wire, *tokens) as client:
+    async with open_client(api, *tokens) as client:
         fetcher = DataFetcher(client)
         return await fetcher.fetch_repository(ADA, name, repository_id=repository_id)
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
 async def test_repository_is_the_same_over_both_protocols(
-    wire: Wire, tokens: tuple[str, ...]
+    api: FakeGitHubApi, tokens: tuple[str, ...]
 ) -> None:
     """Its name is another than the requested one: it was renamed."""
-    wire.graphql = lambda request: said({"data": repository_data()})
-    wire.rest = lambda request: said(repository_body())
-    assert await fetch_engine(wire, *tokens, name="motor") == ENGINE
-    assert wire.paths() == (["/graphql"] if tokens else ["/repos/Ada/motor"])
+    api.graphql = lambda request: json_response({"data": repository_data()})
+    api.rest = lambda request: json_response(repository_body())
+    assert await fetch_engine(api, *tokens, name="motor") == ENGINE
+    assert api.paths() == (["/graphql"] if tokens else ["/repos/Ada/motor"])
 
 
-async def test_renamed_repository_over_rest_is_redirected(wire: Wire) -> None:
-    wire.rest = lambda request: (
-        said(repository_body())
+async def test_renamed_repository_over_rest_is_redirected(api: FakeGitHubApi) -> None:
+    api.rest = lambda request: (
+        json_response(repository_body())
         if request.url.path == "/repositories/7"
-        else said({}, status=301, headers={"location": "https://api.example/repositories/7"})
+        else json_response(
+            {}, status=301, headers={"location": "https://api.example/repositories/7"}
+        )
     )
-    assert await fetch_engine(wire, name="motor") == ENGINE
-    assert wire.paths() == ["/repos/Ada/motor", "/repositories/7"]
+    assert await fetch_engine(api, name="motor") == ENGINE
+    assert api.paths() == ["/repos/Ada/motor", "/repositories/7"]
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
-async def test_repository_by_id_needs_one_request(wire: Wire, tokens: tuple[str, ...]) -> None:
-    wire.rest = lambda request: said(repository_body())
-    assert await fetch_engine(wire, *tokens, repository_id=7) == ENGINE
-    assert wire.paths() == ["/repositories/7"]
+async def test_repository_by_id_needs_one_request(
+    api: FakeGitHubApi, tokens: tuple[str, ...]
+) -> None:
+    api.rest = lambda request: json_response(repository_body())
+    assert await fetch_engine(api, *tokens, repository_id=7) == ENGINE
+    assert api.paths() == ["/repositories/7"]
 
 
-async def test_repository_with_a_new_id_is_found_by_name(wire: Wire) -> None:
-    wire.rest = not_found
-    wire.graphql = lambda request: said({"data": repository_data(databaseId=8)})
-    assert (await fetch_engine(wire, TOKEN, repository_id=7)).id == 8
+async def test_repository_with_a_new_id_is_found_by_name(api: FakeGitHubApi) -> None:
+    api.rest = not_found
+    api.graphql = lambda request: json_response({"data": repository_data(databaseId=8)})
+    assert (await fetch_engine(api, TOKEN, repository_id=7)).id == 8
 
 
 @pytest.mark.parametrize(
@@ -98,14 +102,14 @@ async def test_repository_with_a_new_id_is_found_by_name(wire: Wire) -> None:
     ids=["private", "transferred", "unknown"],
 )
 async def test_repository_that_is_not_shown_is_unknown(
-    wire: Wire, changes: dict[str, Any] | None, errors: list[Any]
+    api: FakeGitHubApi, changes: dict[str, Any] | None, errors: list[Any]
 ) -> None:
     body = {"repository": None} if changes is None else repository_data(**changes)
-    wire.graphql = lambda request: said({"data": body, "errors": errors})
+    api.graphql = lambda request: json_response({"data": body, "errors": errors})
     with pytest.raises(UnknownRepository) as raised:
-        await fetch_engine(wire, TOKEN)
+        await fetch_engine(api, TOKEN)
     assert raised.value.name == "engine"
-    assert wire.paths() == ["/graphql"]
+    assert api.paths() == ["/graphql"]
 
 
 @pytest.mark.parametrize(
@@ -113,35 +117,39 @@ async def test_repository_that_is_not_shown_is_unknown(
 )
 @pytest.mark.parametrize("repository_id", [None, 7])
 async def test_repository_over_rest_that_is_not_shown_is_unknown(
-    wire: Wire, changes: dict[str, Any], repository_id: int | None
+    api: FakeGitHubApi, changes: dict[str, Any], repository_id: int | None
 ) -> None:
-    wire.rest = lambda request: said(repository_body(**changes))
+    api.rest = lambda request: json_response(repository_body(**changes))
     with pytest.raises(UnknownRepository):
-        await fetch_engine(wire, repository_id=repository_id)
+        await fetch_engine(api, repository_id=repository_id)
 
 
-async def test_repository_that_a_token_may_not_see_is_requested_without_one(wire: Wire) -> None:
-    wire.graphql = lambda request: said({"data": {"repository": None}, "errors": [FORBIDDEN]})
-    wire.rest = lambda request: said(repository_body())
-    assert await fetch_engine(wire, TOKEN) == ENGINE
-    assert wire.paths() == ["/graphql", "/repos/Ada/engine"]
+async def test_repository_that_a_token_may_not_see_is_requested_without_one(
+    api: FakeGitHubApi,
+) -> None:
+    api.graphql = lambda request: json_response(
+        {"data": {"repository": None}, "errors": [FORBIDDEN]}
+    )
+    api.rest = lambda request: json_response(repository_body())
+    assert await fetch_engine(api, TOKEN) == ENGINE
+    assert api.paths() == ["/graphql", "/repos/Ada/engine"]
 
 
 @pytest.mark.parametrize("name", [".", ".."])
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
 async def test_repository_name_that_is_a_path_is_unknown(
-    wire: Wire, name: str, tokens: tuple[str, ...]
+    api: FakeGitHubApi, name: str, tokens: tuple[str, ...]
 ) -> None:
     with pytest.raises(UnknownRepository):
-        await fetch_engine(wire, *tokens, name=name)
-    assert wire.asked == []
+        await fetch_engine(api, *tokens, name=name)
+    assert api.requests == []
 
 
-async def test_repository_name_is_quoted(wire: Wire) -> None:
-    wire.rest = not_found
+async def test_repository_name_is_quoted(api: FakeGitHubApi) -> None:
+    api.rest = not_found
     with pytest.raises(UnknownRepository):
-        await fetch_engine(wire, name="../x?y")
-    assert wire.asked[0].url.raw_path == b"/repos/Ada/..%2Fx%3Fy"
+        await fetch_engine(api, name="../x?y")
+    assert api.requests[0].url.raw_path == b"/repos/Ada/..%2Fx%3Fy"
 
 
 @pytest.mark.parametrize(
@@ -157,14 +165,17 @@ async def test_repository_name_is_quoted(wire: Wire) -> None:
 )
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
 async def test_licence_is_the_spdx_id_or_a_name_that_tells_something(
-    wire: Wire, tokens: tuple[str, ...], licence: dict[str, Any] | None, expected: str | None
+    api: FakeGitHubApi,
+    tokens: tuple[str, ...],
+    licence: dict[str, Any] | None,
+    expected: str | None,
 ) -> None:
     body = None
     if licence is not None:
         body = {"spdx_id": licence["spdxId"], "key": licence["key"], "name": licence["name"]}
-    wire.graphql = lambda request: said({"data": repository_data(licenseInfo=licence)})
-    wire.rest = lambda request: said(repository_body(license=body))
-    assert (await fetch_engine(wire, *tokens)).licence == expected
+    api.graphql = lambda request: json_response({"data": repository_data(licenseInfo=licence)})
+    api.rest = lambda request: json_response(repository_body(license=body))
+    assert (await fetch_engine(api, *tokens)).licence == expected
 
 
 @pytest.mark.parametrize(
@@ -172,75 +183,75 @@ async def test_licence_is_the_spdx_id_or_a_name_that_tells_something(
     [(None, None), (" \n ", None), ("x" * 1000, "x" * 350), ("a\x1b[31m\u2028b", "a [31m b")],
 )
 async def test_description_is_cleaned_and_bounded(
-    wire: Wire, description: str | None, expected: str | None
+    api: FakeGitHubApi, description: str | None, expected: str | None
 ) -> None:
-    wire.graphql = lambda request: said({"data": repository_data(description=description)})
-    assert (await fetch_engine(wire, TOKEN)).description == expected
+    api.graphql = lambda request: json_response({"data": repository_data(description=description)})
+    assert (await fetch_engine(api, TOKEN)).description == expected
 
 
-async def test_repository_that_can_not_be_fetched(wire: Wire) -> None:
-    wire.graphql = wire.rest = lambda request: said({}, status=503)
+async def test_repository_that_can_not_be_fetched(api: FakeGitHubApi) -> None:
+    api.graphql = api.rest = lambda request: json_response({}, status=503)
     with pytest.raises(GitHubUnavailable):
-        await fetch_engine(wire, TOKEN)
-    assert wire.paths() == ["/graphql"] + ["/repos/Ada/engine"] * 3
+        await fetch_engine(api, TOKEN)
+    assert api.paths() == ["/graphql"] + ["/repos/Ada/engine"] * 3
 
 
 @pytest.mark.parametrize("repository_id", [None, 7])
-async def test_invalid_repository_is_refused(wire: Wire, repository_id: int | None) -> None:
-    wire.graphql = lambda request: said({"data": repository_data(stargazerCount=-1)})
-    wire.rest = lambda request: said(repository_body(stargazers_count=1 << 40))
+async def test_invalid_repository_is_refused(api: FakeGitHubApi, repository_id: int | None) -> None:
+    api.graphql = lambda request: json_response({"data": repository_data(stargazerCount=-1)})
+    api.rest = lambda request: json_response(repository_body(stargazers_count=1 << 40))
     with pytest.raises(GitHubUnavailable):
-        await fetch_engine(wire, TOKEN, repository_id=repository_id)
+        await fetch_engine(api, TOKEN, repository_id=repository_id)
 
 
-async def test_repository_names_are_variables(wire: Wire) -> None:
-    wire.graphql = lambda request: said({"data": repository_data()})
-    await fetch_engine(wire, TOKEN, name='x") { evil }')
-    assert variables(wire.asked[0]) == {"owner": "Ada", "name": 'x") { evil }'}
+async def test_repository_names_are_variables(api: FakeGitHubApi) -> None:
+    api.graphql = lambda request: json_response({"data": repository_data()})
+    await fetch_engine(api, TOKEN, name='x") { evil }')
+    assert variables(api.requests[0]) == {"owner": "Ada", "name": 'x") { evil }'}
 
 
-async def test_invalid_login_of_an_identity_is_refused(wire: Wire) -> None:
+async def test_invalid_login_of_an_identity_is_refused(api: FakeGitHubApi) -> None:
     data = identity_data()
     data["owner"]["login"] = "../ada"
-    wire.graphql = lambda request: said({"data": data})
-    wire.rest = lambda request: said({"id": 1, "login": "../ada"})
-    async with opened(wire, TOKEN) as client:
+    api.graphql = lambda request: json_response({"data": data})
+    api.rest = lambda request: json_response({"id": 1, "login": "../ada"})
+    async with open_client(api, TOKEN) as client:
         with pytest.raises(GitHubUnavailable):
             await DataFetcher(client).identify("ada")
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
-async def test_identity_needs_one_request(wire: Wire, tokens: tuple[str, ...]) -> None:
-    wire.graphql = lambda request: said({"data": identity_data()})
-    async with opened(wire, *tokens) as client:
+async def test_identity_needs_one_request(api: FakeGitHubApi, tokens: tuple[str, ...]) -> None:
+    api.graphql = lambda request: json_response({"data": identity_data()})
+    async with open_client(api, *tokens) as client:
         assert await DataFetcher(client).identify("ada") == ADA
-    assert wire.paths() == (["/graphql"] if tokens else ["/users/ada"])
+    assert api.paths() == (["/graphql"] if tokens else ["/users/ada"])
 
 
-async def test_identity_comes_from_rest_if_graphql_is_down(wire: Wire) -> None:
-    wire.graphql = lambda request: said({}, status=502)
-    async with opened(wire, TOKEN) as client:
-        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN) == ADA
+async def test_identity_comes_from_rest_if_graphql_is_down(api: FakeGitHubApi) -> None:
+    api.graphql = lambda request: json_response({}, status=502)
+    async with open_client(api, TOKEN) as client:
+        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN_OWNER) == ADA
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
-async def test_identity_of_an_unknown_login(wire: Wire, tokens: tuple[str, ...]) -> None:
-    wire.graphql = lambda request: said({"data": {"owner": None}})
-    wire.rest = not_found
-    async with opened(wire, *tokens) as client:
+async def test_identity_of_an_unknown_login(api: FakeGitHubApi, tokens: tuple[str, ...]) -> None:
+    api.graphql = lambda request: json_response({"data": {"owner": None}})
+    api.rest = not_found
+    async with open_client(api, *tokens) as client:
         with pytest.raises(UnknownUser):
             await DataFetcher(client).identify("ada")
-    assert len(wire.asked) == 1
+    assert len(api.requests) == 1
 
 
 @pytest.mark.parametrize("kind", ["contributions", "sizes", "repository", "identity"])
-async def test_background_leaves_the_reserve_to_clients(wire: Wire, kind: str) -> None:
+async def test_background_leaves_the_reserve_to_clients(api: FakeGitHubApi, kind: str) -> None:
     accounts = create_accounts([Secret(TOKEN)])[:1]
     for resource in Resource:
         limit = RateLimit(resource, limit=5000, remaining=1500, reset_at=NOW + timedelta(hours=1))
         accounts[0].update_rate_limit(limit)
     priority = Priority.BACKGROUND
-    async with opened(wire, accounts=accounts) as client:
+    async with open_client(api, accounts=accounts) as client:
         fetcher = DataFetcher(client)
         fetching: Mapping[str, Callable[[], Awaitable[object]]] = {
             "contributions": lambda: fetcher.fetch_contributions(ADA, priority=priority),
@@ -250,4 +261,4 @@ async def test_background_leaves_the_reserve_to_clients(wire: Wire, kind: str) -
         }
         with pytest.raises(GitHubUnavailable):
             await fetching[kind]()
-    assert wire.asked == []
+    assert api.requests == []

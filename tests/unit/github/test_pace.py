@@ -1,4 +1,4 @@
-"""How much of GitHub's time the background takes in a minute."""
+"""The seconds a minute that background requests may occupy GitHub."""
 
 from contextlib import ExitStack
 
@@ -15,12 +15,12 @@ from github_banners.github.credentials import (
 from github_banners.github.protocol import Resource
 from github_banners.github.sender import Sender
 from github_banners.settings import Secret
+from tests.unit.github.fake_api import FakeGitHubApi, owners_response
 from tests.unit.github.samples import NOW
-from tests.unit.github.wire import Wire, whole_answer
 
 
 class Clock:
-    """Seconds that pass only when they are told to."""
+    """Seconds that pass only when a test adds some."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -29,35 +29,35 @@ class Clock:
         return self.now
 
 
-def work(pace: Pace, clock: Clock, *, seconds: float) -> None:
+def measure(pace: Pace, clock: Clock, *, seconds: float) -> None:
     with pace.measure(clock):
         clock.now += seconds
 
 
-def test_pause_seconds_idle_account_may_be_asked_at_once() -> None:
+def test_pause_seconds_idle_account_is_zero() -> None:
     assert Pace().pause_seconds(0.0) == 0.0
     assert Pace(average_seconds=1000).pause_seconds(0.0, process_count=1000) == 0.0
 
 
 @pytest.mark.parametrize("seconds", [0.5, 3.0, 9.0])
-@pytest.mark.parametrize("sharers", [1, 3])
+@pytest.mark.parametrize("process_count", [1, 3])
 def test_pause_seconds_responses_of_any_length_stay_below_the_share(
-    seconds: float, sharers: int
+    seconds: float, process_count: int
 ) -> None:
     pace, clock = Pace(), Clock()
     ends: list[float] = []
     while clock.now < 1000 + 5 * WINDOW_SECONDS:
-        clock.now += pace.pause_seconds(clock.now, process_count=sharers)
-        work(pace, clock, seconds=seconds)
+        clock.now += pace.pause_seconds(clock.now, process_count=process_count)
+        measure(pace, clock, seconds=seconds)
         ends.append(clock.now)
     for end in ends[20:]:
         spent = seconds * sum(end - WINDOW_SECONDS < other <= end for other in ends)
-        assert spent <= MAX_RESPONSE_SECONDS / sharers + seconds
+        assert spent <= MAX_RESPONSE_SECONDS / process_count + seconds
 
 
-def test_pause_seconds_requests_under_way_count_as_long_as_they_take() -> None:
+def test_pause_seconds_requests_in_flight_count_so_far() -> None:
     pace, clock = Pace(), Clock()
-    work(pace, clock, seconds=20)
+    measure(pace, clock, seconds=20)
     with ExitStack() as stack:
         stack.enter_context(pace.measure(clock))
         assert pace.pause_seconds(clock.now) == 0.0
@@ -67,17 +67,17 @@ def test_pause_seconds_requests_under_way_count_as_long_as_they_take() -> None:
     assert pace.pause_seconds(clock.now) == 0.0
 
 
-async def test_ask_background_waits_for_its_time_and_people_do_not() -> None:
+async def test_send_background_pauses_and_interactive_does_not() -> None:
     clock, pauses = Clock(), list[float]()
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
         clock.now += seconds
 
-    wire = Wire()
-    wire.graphql = lambda request: whole_answer()
+    api = FakeGitHubApi()
+    api.graphql = lambda request: owners_response()
     accounts = create_accounts([Secret("ghp_Token0123456789")])
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire)) as http:
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(api)) as http:
         sender = Sender(
             http,
             api_url="https://api.example",
@@ -86,12 +86,18 @@ async def test_ask_background_waits_for_its_time_and_people_do_not() -> None:
             monotonic=clock,
             sleep=sleep,
         )
-        work(accounts[0].pace, clock, seconds=MAX_RESPONSE_SECONDS)
-        await sender.send_with_failover(sender.graphql_request(b"{}"), lambda reply: reply.status)
-        await sender.send_with_failover(sender.rest_request("/x"), lambda reply: reply.status)
+        measure(accounts[0].pace, clock, seconds=MAX_RESPONSE_SECONDS)
+        await sender.send_with_failover(
+            sender.graphql_request(b"{}"), lambda build_response: build_response.status
+        )
+        await sender.send_with_failover(
+            sender.rest_request("/x"), lambda build_response: build_response.status
+        )
         assert pauses == []
         await sender.send_with_failover(
-            sender.graphql_request(b"{}"), lambda reply: reply.status, priority=Priority.BACKGROUND
+            sender.graphql_request(b"{}"),
+            lambda build_response: build_response.status,
+            priority=Priority.BACKGROUND,
         )
     assert sum(pauses) == pytest.approx(WINDOW_SECONDS)
     assert accounts[0].is_usable(Resource.GRAPHQL, now=NOW)

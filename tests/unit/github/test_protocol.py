@@ -1,4 +1,4 @@
-"""What an answer means, rule by rule."""
+"""Classification of GitHub's responses, rule by rule."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ from github_banners.github.protocol import (
     classify_graphql,
     parse_rate_limit,
 )
-from tests.unit.github.samples import NOW, rate, reply
+from tests.unit.github.samples import NOW, build_response, rate_limit_headers
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -26,17 +26,17 @@ SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a
 PRIMARY = {"message": "API rate limit exceeded for user ID 1."}
 
 
-def judge(answer: GitHubResponse, resource: Resource = Resource.CORE) -> Failure | None:
-    return classify(answer, resource=resource, now=NOW)
+def classify_core(response: GitHubResponse, resource: Resource = Resource.CORE) -> Failure | None:
+    return classify(response, resource=resource, now=NOW)
 
 
-def judge_errors(*errors: GraphQLError, headers: dict[str, str] | None = None) -> Failure | None:
+def classify_errors(*errors: GraphQLError, headers: dict[str, str] | None = None) -> Failure | None:
     return classify_graphql(errors, headers or {}, now=NOW)
 
 
 @pytest.mark.parametrize("status", [200, 304])
-def test_good_answers_are_no_failures(status: int) -> None:
-    assert judge(reply(b"anything", status=status)) is None
+def test_classify_success_is_no_failure(status: int) -> None:
+    assert classify_core(build_response(b"anything", status=status)) is None
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,17 @@ def test_good_answers_are_no_failures(status: int) -> None:
         (504, FailureKind.TOO_HEAVY),
     ],
 )
-def test_every_status_has_its_kind(status: int, kind: FailureKind) -> None:
-    failure = judge(reply(status=status))
+def test_classify_status_has_its_kind(status: int, kind: FailureKind) -> None:
+    failure = classify_core(build_response(status=status))
     assert failure is not None
     assert failure.kind is kind
 
 
 @pytest.mark.parametrize("status", [404, 410, 451])
-def test_graphql_that_is_not_there_speaks_of_nobody(status: int) -> None:
-    failure = judge(reply({"message": "Not Found"}, status=status), Resource.GRAPHQL)
+def test_classify_graphql_not_found_is_a_server_failure(status: int) -> None:
+    failure = classify_core(
+        build_response({"message": "Not Found"}, status=status), Resource.GRAPHQL
+    )
     assert failure == Failure(FailureKind.SERVER, "Not Found")
 
 
@@ -83,15 +85,19 @@ def test_graphql_that_is_not_there_speaks_of_nobody(status: int) -> None:
         (b"", "status 404"),
     ],
 )
-def test_a_failure_says_what_github_said(body: object, message: str) -> None:
-    assert judge(reply(body, status=404)) == Failure(FailureKind.NOT_FOUND, message)
+def test_classify_message_of_github_is_in_the_failure(body: object, message: str) -> None:
+    assert classify_core(build_response(body, status=404)) == Failure(
+        FailureKind.NOT_FOUND, message
+    )
 
 
 @pytest.mark.parametrize("status", [403, 429])
 @pytest.mark.parametrize("body", [PRIMARY, {}])
-def test_an_empty_budget_waits_for_its_reset(status: int, body: object) -> None:
-    answer = reply(body, status=status, headers=rate(remaining=0, reset_in=10 * MINUTE))
-    failure = judge(answer)
+def test_classify_no_remaining_requests_blocks_until_reset(status: int, body: object) -> None:
+    response = build_response(
+        body, status=status, headers=rate_limit_headers(remaining=0, reset_in=10 * MINUTE)
+    )
+    failure = classify_core(response)
     assert failure is not None
     assert failure.kind is FailureKind.PRIMARY_LIMIT
     assert failure.retry_at == NOW + 10 * MINUTE + SECOND
@@ -103,14 +109,19 @@ def test_an_empty_budget_waits_for_its_reset(status: int, body: object) -> None:
         ({}, MINUTE),
         ({"x-ratelimit-reset": "soon"}, MINUTE),
         ({"x-ratelimit-reset": "9" * 30}, MINUTE),
-        (rate(remaining=7, reset_in=5 * MINUTE), 5 * MINUTE + SECOND),
-        (rate(remaining=0, reset_in=-MINUTE), SECOND),
-        (rate(remaining=0, reset_in=99 * TWO_HOURS), TWO_HOURS),
-        ({**rate(remaining=0, reset_in=MINUTE), "x-ratelimit-resource": "search"}, 61 * SECOND),
+        (rate_limit_headers(remaining=7, reset_in=5 * MINUTE), 5 * MINUTE + SECOND),
+        (rate_limit_headers(remaining=0, reset_in=-MINUTE), SECOND),
+        (rate_limit_headers(remaining=0, reset_in=99 * TWO_HOURS), TWO_HOURS),
+        (
+            {**rate_limit_headers(remaining=0, reset_in=MINUTE), "x-ratelimit-resource": "search"},
+            61 * SECOND,
+        ),
     ],
 )
-def test_the_words_alone_tell_an_empty_budget(headers: dict[str, str], pause: timedelta) -> None:
-    failure = judge(reply(PRIMARY, status=403, headers=headers))
+def test_classify_primary_limit_message_is_enough(
+    headers: dict[str, str], pause: timedelta
+) -> None:
+    failure = classify_core(build_response(PRIMARY, status=403, headers=headers))
     assert failure is not None
     assert (failure.kind, failure.retry_at) == (FailureKind.PRIMARY_LIMIT, NOW + pause)
 
@@ -123,14 +134,14 @@ def test_the_words_alone_tell_an_empty_budget(headers: dict[str, str], pause: ti
         ({"retry-after": "0"}, 0 * SECOND),
         ({"retry-after": "-5"}, 0 * SECOND),
         ({"retry-after": "999999"}, TWO_HOURS),
-        (rate(remaining=0, reset_in=9 * MINUTE), 9 * MINUTE + SECOND),
-        ({**rate(remaining=0, reset_in=9 * MINUTE), "retry-after": "3"}, 3 * SECOND),
+        (rate_limit_headers(remaining=0, reset_in=9 * MINUTE), 9 * MINUTE + SECOND),
+        ({**rate_limit_headers(remaining=0, reset_in=9 * MINUTE), "retry-after": "3"}, 3 * SECOND),
     ],
 )
-def test_a_secondary_limit_waits_as_advised(
+def test_classify_secondary_limit_blocks_as_advised(
     status: int, headers: dict[str, str], pause: timedelta
 ) -> None:
-    failure = judge(reply(SECONDARY, status=status, headers=headers))
+    failure = classify_core(build_response(SECONDARY, status=status, headers=headers))
     assert failure is not None
     assert (failure.kind, failure.retry_at) == (FailureKind.SECONDARY_LIMIT, NOW + pause)
 
@@ -141,49 +152,51 @@ def test_a_secondary_limit_waits_as_advised(
         {},
         {"retry-after": "9" * 20},
         {"retry-after": "Sun, 22 Nov 2026 13:00:00 GMT"},
-        rate(remaining=21, reset_in=9 * MINUTE),
+        rate_limit_headers(remaining=21, reset_in=9 * MINUTE),
     ],
 )
-def test_a_secondary_limit_without_advice_has_no_time(headers: dict[str, str]) -> None:
-    failure = judge(reply(SECONDARY, status=403, headers=headers))
+def test_classify_secondary_limit_without_advice_has_no_time(headers: dict[str, str]) -> None:
+    failure = classify_core(build_response(SECONDARY, status=403, headers=headers))
     assert failure == Failure(FailureKind.SECONDARY_LIMIT, SECONDARY["message"])
 
 
-def test_the_older_words_of_a_secondary_limit() -> None:
+def test_classify_older_message_of_secondary_limit() -> None:
     body = {"message": "You have triggered an abuse detection mechanism. Please wait."}
-    failure = judge(reply(body, status=403))
+    failure = classify_core(build_response(body, status=403))
     assert failure is not None
     assert failure.kind is FailureKind.SECONDARY_LIMIT
 
 
-def test_advice_to_wait_is_a_limit_whatever_the_words() -> None:
-    failure = judge(reply({"message": "Slow down"}, status=403, headers={"retry-after": "5"}))
+def test_classify_retry_after_is_a_limit_with_any_message() -> None:
+    failure = classify_core(
+        build_response({"message": "Slow down"}, status=403, headers={"retry-after": "5"})
+    )
     assert failure == Failure(FailureKind.SECONDARY_LIMIT, "Slow down", NOW + 5 * SECOND)
 
 
-def test_a_suspended_account() -> None:
+def test_classify_suspended_account() -> None:
     body = {"message": "Sorry. Your account was suspended."}
-    headers = rate(remaining=4000, reset_in=MINUTE)
-    failure = judge(reply(body, status=403, headers=headers))
+    headers = rate_limit_headers(remaining=4000, reset_in=MINUTE)
+    failure = classify_core(build_response(body, status=403, headers=headers))
     assert failure == Failure(FailureKind.SUSPENDED, body["message"])
 
 
-def test_a_plain_refusal_is_about_what_was_asked() -> None:
+def test_classify_other_status_403_is_forbidden() -> None:
     body = {"message": "Resource protected by organization SAML enforcement."}
-    headers = rate(remaining=4000, reset_in=MINUTE)
-    failure = judge(reply(body, status=403, headers=headers))
+    headers = rate_limit_headers(remaining=4000, reset_in=MINUTE)
+    failure = classify_core(build_response(body, status=403, headers=headers))
     assert failure == Failure(FailureKind.FORBIDDEN, body["message"])
 
 
 @pytest.mark.parametrize("spelling", ["RATE_LIMITED", "RATE_LIMIT"])
-def test_an_empty_budget_in_both_spellings(spelling: str) -> None:
+def test_classify_graphql_primary_limit_in_both_spellings(spelling: str) -> None:
     error = GraphQLError("API rate limit exceeded", spelling)
-    failure = judge_errors(error, headers=rate(remaining=12, reset_in=MINUTE))
+    failure = classify_errors(error, headers=rate_limit_headers(remaining=12, reset_in=MINUTE))
     assert failure == Failure(FailureKind.PRIMARY_LIMIT, error.message or "", NOW + MINUTE + SECOND)
 
 
-def test_a_secondary_limit_in_graphql() -> None:
-    failure = judge_errors(GraphQLError(SECONDARY["message"]), headers={"retry-after": "9"})
+def test_classify_graphql_secondary_limit() -> None:
+    failure = classify_errors(GraphQLError(SECONDARY["message"]), headers={"retry-after": "9"})
     assert failure == Failure(
         FailureKind.SECONDARY_LIMIT, SECONDARY["message"], NOW + timedelta(seconds=9)
     )
@@ -199,17 +212,17 @@ def test_a_secondary_limit_in_graphql() -> None:
         GraphQLError("We couldn't respond to your request in time. Sorry about that."),
     ],
 )
-def test_too_heavy_a_query(error: GraphQLError) -> None:
-    assert judge_errors(error) == Failure(FailureKind.TOO_HEAVY, error.message or "")
+def test_classify_graphql_heavy_query(error: GraphQLError) -> None:
+    assert classify_errors(error) == Failure(FailureKind.TOO_HEAVY, error.message or "")
 
 
 @pytest.mark.parametrize("kind", ["NOT_FOUND", "FORBIDDEN"])
-def test_errors_of_single_owners_leave_the_rest_good(kind: str) -> None:
-    assert judge_errors(GraphQLError("no", kind, ("u0",)), GraphQLError("no", kind)) is None
+def test_classify_graphql_errors_of_single_owners_are_no_failure(kind: str) -> None:
+    assert classify_errors(GraphQLError("no", kind, ("u0",)), GraphQLError("no", kind)) is None
 
 
-def test_an_error_of_the_whole_query_is_found_behind_that_of_an_owner() -> None:
-    failure = judge_errors(
+def test_classify_graphql_error_of_the_query_after_one_of_an_owner() -> None:
+    failure = classify_errors(
         GraphQLError("no", "NOT_FOUND", ("u0",)),
         GraphQLError("enough", "RESOURCE_LIMITS_EXCEEDED", ("u1",)),
     )
@@ -217,8 +230,8 @@ def test_an_error_of_the_whole_query_is_found_behind_that_of_an_owner() -> None:
 
 
 @pytest.mark.parametrize("kind", [None, "UNPROCESSABLE", "INTERNAL"])
-def test_an_unknown_error_makes_the_answer_unreadable(kind: str | None) -> None:
-    assert judge_errors(GraphQLError("what?", kind)) == Failure(FailureKind.UNREADABLE, "what?")
+def test_classify_graphql_unknown_error_is_unreadable(kind: str | None) -> None:
+    assert classify_errors(GraphQLError("what?", kind)) == Failure(FailureKind.UNREADABLE, "what?")
 
 
 @pytest.mark.parametrize(
@@ -230,30 +243,36 @@ def test_an_unknown_error_makes_the_answer_unreadable(kind: str | None) -> None:
         ("INTERNAL", ""),
     ],
 )
-def test_a_long_error_is_cut(kind: str | None, message: str) -> None:
-    failure = judge_errors(GraphQLError(message + "x" * 10_000, kind))
+def test_classify_graphql_long_error_is_truncated(kind: str | None, message: str) -> None:
+    failure = classify_errors(GraphQLError(message + "x" * 10_000, kind))
     assert failure is not None
     assert failure.message == (message + "x" * 200)[:200]
 
 
-def test_no_errors_are_no_failure() -> None:
-    assert judge_errors() is None
+def test_classify_graphql_without_errors_is_no_failure() -> None:
+    assert classify_errors() is None
 
 
-def test_room_is_read_as_told() -> None:
-    headers = rate(remaining=4321, reset_in=MINUTE) | {"x-ratelimit-resource": "graphql"}
-    room = parse_rate_limit(reply(headers=headers), resource=Resource.CORE, now=NOW)
-    assert room == RateLimit(Resource.GRAPHQL, limit=5000, remaining=4321, reset_at=NOW + MINUTE)
+def test_parse_rate_limit_has_the_headers_values() -> None:
+    headers = rate_limit_headers(remaining=4321, reset_in=MINUTE) | {
+        "x-ratelimit-resource": "graphql"
+    }
+    rate_limit = parse_rate_limit(build_response(headers=headers), resource=Resource.CORE, now=NOW)
+    assert rate_limit == RateLimit(
+        Resource.GRAPHQL, limit=5000, remaining=4321, reset_at=NOW + MINUTE
+    )
 
 
 @pytest.mark.parametrize("resource", Resource)
-def test_room_without_a_name_is_that_of_what_was_asked(resource: Resource) -> None:
-    room = parse_rate_limit(
-        reply(headers=rate(remaining=1, reset_in=MINUTE)), resource=resource, now=NOW
+def test_parse_rate_limit_without_resource_is_that_of_the_request(resource: Resource) -> None:
+    rate_limit = parse_rate_limit(
+        build_response(headers=rate_limit_headers(remaining=1, reset_in=MINUTE)),
+        resource=resource,
+        now=NOW,
     )
-    assert room is not None
-    assert room.resource is resource
-    assert room.reset_at.tzinfo is UTC
+    assert rate_limit is not None
+    assert rate_limit.resource is resource
+    assert rate_limit.reset_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -266,18 +285,22 @@ def test_room_without_a_name_is_that_of_what_was_asked(resource: Resource) -> No
         {"x-ratelimit-reset": "9" * 18},
     ],
 )
-def test_room_that_is_not_ours_or_makes_no_sense(change: dict[str, str]) -> None:
-    headers = rate(remaining=1, reset_in=MINUTE) | change
-    assert parse_rate_limit(reply(headers=headers), resource=Resource.CORE, now=NOW) is None
+def test_parse_rate_limit_other_resource_or_malformed_is_none(change: dict[str, str]) -> None:
+    headers = rate_limit_headers(remaining=1, reset_in=MINUTE) | change
+    assert (
+        parse_rate_limit(build_response(headers=headers), resource=Resource.CORE, now=NOW) is None
+    )
 
 
-def test_no_room_is_told() -> None:
-    assert parse_rate_limit(reply(), resource=Resource.CORE, now=NOW) is None
+def test_parse_rate_limit_without_headers_is_none() -> None:
+    assert parse_rate_limit(build_response(), resource=Resource.CORE, now=NOW) is None
 
 
-def test_a_refused_token_is_told_the_ration_of_its_address() -> None:
-    refused = reply(status=401, headers=rate(remaining=55, limit=60, reset_in=MINUTE))
-    assert parse_rate_limit(refused, resource=Resource.CORE, now=NOW) is None
+def test_parse_rate_limit_of_rejected_token_is_ignored() -> None:
+    response = build_response(
+        status=401, headers=rate_limit_headers(remaining=55, limit=60, reset_in=MINUTE)
+    )
+    assert parse_rate_limit(response, resource=Resource.CORE, now=NOW) is None
 
 
 HEADERS = st.dictionaries(
@@ -289,13 +312,13 @@ HEADERS = st.dictionaries(
 
 
 @given(st.integers(100, 599), HEADERS, st.one_of(st.binary(), st.text().map(str.encode)))
-def test_nothing_is_too_strange_to_be_judged(
+def test_classify_any_response_returns_a_result(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    strange = GitHubResponse(status, headers, body)
-    failure = judge(strange)
+    response = GitHubResponse(status, headers, body)
+    failure = classify_core(response)
     assert (failure is None) == (status in {200, 304})
-    until = failure.retry_at if failure is not None else None
-    assert until is None or NOW <= until <= NOW + TWO_HOURS
-    room = parse_rate_limit(strange, resource=Resource.CORE, now=NOW)
-    assert room is None or isinstance(room.reset_at, datetime)
+    retry_at = failure.retry_at if failure is not None else None
+    assert retry_at is None or NOW <= retry_at <= NOW + TWO_HOURS
+    rate_limit = parse_rate_limit(response, resource=Resource.CORE, now=NOW)
+    assert rate_limit is None or isinstance(rate_limit.reset_at, datetime)

@@ -1,4 +1,4 @@
-"""GitHub's recorded answers: each is read, and the numbers are those counted by hand."""
+"""Recorded responses of GitHub: each is parsed, and the numbers equal a count by hand."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ from github_banners.models import Repository, Stats, aggregate
 from github_banners.options import parse_options
 from github_banners.stats.selection import aggregate_selected
 from tests.resources import RECORDINGS, needs_recordings
-from tests.unit.github.samples import NOW, recorded_replies, reply
+from tests.unit.github.samples import NOW, build_response, recorded_responses
 
 pytestmark = needs_recordings
 
@@ -50,7 +50,7 @@ ERRORS = {
     "503.unicorn-html": Failure(FailureKind.SERVER, "status 503"),
     "200.graphql-unprocessable": None,
 }
-WHOLE_LISTS = {
+COMPLETE_LISTS = {
     "exchange.repos.wycats.2014-04": 150,
     "exchange.repos.bitwiseman.2019-10": 169,
     "exchange.repos.peter-murach.2014-04": 27,
@@ -72,111 +72,115 @@ def recorded_json(folder: str, name: str) -> Any:
     return json.loads(path_of(folder, name).read_bytes())
 
 
-def test_every_recorded_error_is_expected() -> None:
+def test_recorded_errors_are_all_expected() -> None:
     assert names("errors") == sorted(ERRORS)
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_a_recorded_error_is_classified(name: str) -> None:
-    (answer,) = recorded_replies(path_of("errors", name))
-    assert classify(answer, resource=Resource.CORE, now=NOW) == ERRORS[name]
+def test_classify_recorded_error(name: str) -> None:
+    (response,) = recorded_responses(path_of("errors", name))
+    assert classify(response, resource=Resource.CORE, now=NOW) == ERRORS[name]
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_the_room_of_a_recorded_error(name: str) -> None:
-    (answer,) = recorded_replies(path_of("errors", name))
-    room = parse_rate_limit(answer, resource=Resource.CORE, now=NOW)
+def test_parse_rate_limit_of_recorded_error(name: str) -> None:
+    (response,) = recorded_responses(path_of("errors", name))
+    rate_limit = parse_rate_limit(response, resource=Resource.CORE, now=NOW)
     if name.startswith("401") or "TEMPLATED" in name:
-        assert room is None
+        assert rate_limit is None
     else:
-        assert room is not None
-        assert str(room.remaining) == answer.headers["x-ratelimit-remaining"]
+        assert rate_limit is not None
+        assert str(rate_limit.remaining) == response.headers["x-ratelimit-remaining"]
 
 
-def test_a_query_that_was_refused_with_status_200() -> None:
-    (answer,) = recorded_replies(path_of("errors", "200.graphql-unprocessable"))
-    failure = graphql.parse_owners_by_id(answer, now=NOW)
+def test_parse_recorded_query_error_with_status_200_is_unreadable() -> None:
+    (response,) = recorded_responses(path_of("errors", "200.graphql-unprocessable"))
+    failure = graphql.parse_owners_by_id(response, now=NOW)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert failure.message.startswith("seate does not have a verified email")
 
 
-def test_a_recorded_user_that_is_not_there() -> None:
-    """Asked by `user(login:)`, so that there is an error too; ours has none."""
+def test_parse_recorded_unknown_user_is_not_found() -> None:
+    """The recorded query used `user(login:)`, which adds an error that ours does not get."""
     body = recorded_json("graphql", "error.user-not-found")["data"]
     body["data"]["u0"] = body["data"].pop("user")
-    answers = graphql.parse_owners_by_login(
-        reply(body), graphql.build_login_query(["alekinho"]), now=NOW
+    responses = graphql.parse_owners_by_login(
+        build_response(body), graphql.build_login_query(["alekinho"]), now=NOW
     )
-    assert answers == [Failure(FailureKind.NOT_FOUND)]
+    assert responses == [Failure(FailureKind.NOT_FOUND)]
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "until"),
+    ("name", "kind", "retry_at"),
     [
         ("rate_limit", FailureKind.PRIMARY_LIMIT, NOW + MINUTE),
         ("exceeded", FailureKind.SECONDARY_LIMIT, None),
     ],
 )
-def test_recorded_limits_of_graphql(name: str, kind: FailureKind, until: datetime | None) -> None:
+def test_parse_recorded_limits_of_graphql(
+    name: str, kind: FailureKind, retry_at: datetime | None
+) -> None:
     body = recorded_json("graphql", "error.rate-limited-and-secondary")[name]["data"]
-    failure = graphql.parse_owners_by_login(reply(body), graphql.build_login_query(["x"]), now=NOW)
+    failure = graphql.parse_owners_by_login(
+        build_response(body), graphql.build_login_query(["x"]), now=NOW
+    )
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.retry_at) == (kind, until)
+    assert (failure.kind, failure.retry_at) == (kind, retry_at)
     assert "limit" in failure.message
 
 
-def test_a_recorded_page_of_graphql() -> None:
+def test_parse_recorded_page_of_graphql() -> None:
     recorded = recorded_json("graphql", "user.ANON-cicirello.2021.single")
     node = recorded["responses"]["repositories_pages"][0]["data"]["user"]
     listed = node["repositories"]["nodes"]
-    for number, one in enumerate(listed):
-        one["databaseId"] = number
-    page = graphql.parse_repository_page(reply({"data": {"node": node}}), now=NOW)
+    for number, repository in enumerate(listed):
+        repository["databaseId"] = number
+    page = graphql.parse_repository_page(build_response({"data": {"node": node}}), now=NOW)
     assert isinstance(page, graphql.RepositoryPage)
     assert page.next_cursor is None
     assert len(page.repositories) == 31
-    own = [node for node in listed if not node["isFork"]]
+    originals = [node for node in listed if not node["isFork"]]
     stats = aggregate(page.repositories)
-    assert stats.total_stars == sum(repository["stargazerCount"] for repository in own)
-    assert stats.total_forks == sum(repository["forkCount"] for repository in own)
+    assert stats.total_stars == sum(repository["stargazerCount"] for repository in originals)
+    assert stats.total_forks == sum(repository["forkCount"] for repository in originals)
 
 
-def test_recorded_repositories_without_what_we_ask_for_are_refused_by_name() -> None:
+def test_parse_recorded_page_with_missing_field_names_it() -> None:
     body = recorded_json("graphql", "user.unknown.2023-10.repos100of128")["data"]
     body["data"]["node"] = body["data"].pop("user")
-    failure = graphql.parse_repository_page(reply(body), now=NOW)
+    failure = graphql.parse_repository_page(build_response(body), now=NOW)
     assert isinstance(failure, Failure)
     assert "`name`" in failure.message or "`pageInfo`" in failure.message
 
 
 @pytest.mark.parametrize("name", names("rest", "exchange.user.*"))
-def test_a_recorded_owner(name: str) -> None:
-    (answer,) = recorded_replies(path_of("rest", name))
-    body = json.loads(answer.body)
-    read = rest.parse_owner(answer)
-    assert isinstance(read, rest.OwnerProfile)
-    assert (read.owner.id, read.owner.login) == (body["id"], body["login"])
-    assert read.owner.node_id == body.get("node_id")
-    assert read.owner.display_name == (body.get("name") or None)
-    assert read.public_repos == body["public_repos"]
+def test_parse_recorded_owner(name: str) -> None:
+    (response,) = recorded_responses(path_of("rest", name))
+    body = json.loads(response.body)
+    profile = rest.parse_owner(response)
+    assert isinstance(profile, rest.OwnerProfile)
+    assert (profile.owner.id, profile.owner.login) == (body["id"], body["login"])
+    assert profile.owner.node_id == body.get("node_id")
+    assert profile.owner.display_name == (body.get("name") or None)
+    assert profile.public_repos == body["public_repos"]
 
 
 @pytest.mark.parametrize("name", names("rest"))
-def test_whatever_was_recorded_is_judged(name: str) -> None:
-    for answer in recorded_replies(path_of("rest", name)):
-        failure = classify(answer, resource=Resource.CORE, now=NOW)
-        assert (failure is None) == (answer.status in {200, 304})
+def test_classify_recorded_rest_response(name: str) -> None:
+    for response in recorded_responses(path_of("rest", name)):
+        failure = classify(response, resource=Resource.CORE, now=NOW)
+        assert (failure is None) == (response.status in {200, 304})
         if failure is not None:
             assert failure == Failure(FailureKind.UNREADABLE, "Moved Permanently")
 
 
 @pytest.mark.parametrize("name", names("rest", "*repos.*.partial") + names("rest", "*.sferik.*"))
-def test_a_first_page_is_read_whole(name: str) -> None:
-    answer = recorded_replies(path_of("rest", name))[0]
-    body = json.loads(answer.body)
+def test_parse_recorded_first_page(name: str) -> None:
+    response = recorded_responses(path_of("rest", name))[0]
+    body = json.loads(response.body)
     if isinstance(body, list):
-        page = rest.parse_page(answer, number=1)
+        page = rest.parse_page(response, number=1)
         assert isinstance(page, rest.Page)
         assert [repository.id for repository in page.repositories] == [
             record["id"] for record in body
@@ -187,42 +191,42 @@ def test_a_first_page_is_read_whole(name: str) -> None:
 
 
 def count_by_hand(bodies: list[dict[str, Any]]) -> dict[str, Any]:
-    own = [record for record in bodies if not record["fork"]]
+    originals = [record for record in bodies if not record["fork"]]
     return {
         "total_repos": len(bodies),
-        "original_repos": len(own),
-        "forked_repos": len(bodies) - len(own),
-        "total_stars": sum(repository["stargazers_count"] for repository in own),
-        "total_forks": sum(repository["forks_count"] for repository in own),
+        "original_repos": len(originals),
+        "forked_repos": len(bodies) - len(originals),
+        "total_stars": sum(repository["stargazers_count"] for repository in originals),
+        "total_forks": sum(repository["forks_count"] for repository in originals),
         "languages": dict(
-            Counter(repository["language"] for repository in own if repository["language"])
+            Counter(repository["language"] for repository in originals if repository["language"])
         ),
     }
 
 
-def read_whole_repositories(name: str) -> tuple[Repository, ...]:
-    answers = recorded_replies(path_of("rest", name))
-    pages = [rest.parse_page(answer, number=n) for n, answer in enumerate(answers, 1)]
+def parse_repositories(name: str) -> tuple[Repository, ...]:
+    responses = recorded_responses(path_of("rest", name))
+    pages = [rest.parse_page(response, number=n) for n, response in enumerate(responses, 1)]
     return rest.merge_pages(page for page in pages if isinstance(page, rest.Page))
 
 
-def read_whole(name: str) -> Stats:
-    return aggregate(read_whole_repositories(name))
+def compute_stats(name: str) -> Stats:
+    return aggregate(parse_repositories(name))
 
 
-@pytest.mark.parametrize("name", WHOLE_LISTS)
-def test_numbers_equal_those_counted_by_hand(name: str) -> None:
-    answers = recorded_replies(path_of("rest", name))
-    by_hand = count_by_hand([body for answer in answers for body in json.loads(answer.body)])
-    assert msgspec.to_builtins(read_whole(name)) == by_hand
-    assert by_hand["total_repos"] == WHOLE_LISTS[name]
+@pytest.mark.parametrize("name", COMPLETE_LISTS)
+def test_aggregate_recorded_list_equals_a_count_by_hand(name: str) -> None:
+    responses = recorded_responses(path_of("rest", name))
+    by_hand = count_by_hand([body for response in responses for body in json.loads(response.body)])
+    assert msgspec.to_builtins(compute_stats(name)) == by_hand
+    assert by_hand["total_repos"] == COMPLETE_LISTS[name]
 
 
-@pytest.mark.parametrize("name", WHOLE_LISTS)
+@pytest.mark.parametrize("name", COMPLETE_LISTS)
 @pytest.mark.parametrize("include", ["", "archived", "forks", "archived,forks"])
-def test_selected_numbers_equal_those_counted_by_hand(name: str, include: str) -> None:
-    answers = recorded_replies(path_of("rest", name))
-    bodies = [body for answer in answers for body in json.loads(answer.body)]
+def test_aggregate_selected_recorded_list_equals_a_count_by_hand(name: str, include: str) -> None:
+    responses = recorded_responses(path_of("rest", name))
+    bodies = [body for response in responses for body in json.loads(response.body)]
     excluded = [body["name"] for body in bodies[::5]]
     by_hand = dict.fromkeys(
         ("total_repos", "original_repos", "forked_repos", "total_stars", "total_forks"), 0
@@ -240,26 +244,30 @@ def test_selected_numbers_equal_those_counted_by_hand(name: str, include: str) -
             languages.update(filter(None, [body["language"]]))
     options = parse_options({"include": include, "exclude_repos": excluded[:50]})
     assert len(excluded) <= 50
-    selected = aggregate_selected(read_whole_repositories(name), options)
+    selected = aggregate_selected(parse_repositories(name), options)
     assert msgspec.to_builtins(selected) == by_hand | {"languages": dict(languages)}
 
 
-def test_recorded_archived_repositories_are_left_out() -> None:
-    (answer,) = recorded_replies(path_of("rest", "repos.gaearon.2021-08.partial"))
-    bodies = json.loads(answer.body)
-    page = rest.parse_page(answer, number=1)
+def test_aggregate_selected_leaves_out_recorded_archived_repositories() -> None:
+    (response,) = recorded_responses(path_of("rest", "repos.gaearon.2021-08.partial"))
+    bodies = json.loads(response.body)
+    page = rest.parse_page(response, number=1)
     assert isinstance(page, rest.Page)
     archived = {body["id"] for body in bodies if body["archived"]}
-    assert {each.id for each in page.repositories if each.is_archived} == archived != set()
-    kept = [body for body in bodies if not body["archived"]]
+    assert (
+        {repository.id for repository in page.repositories if repository.is_archived}
+        == archived
+        != set()
+    )
+    remaining = [body for body in bodies if not body["archived"]]
     selected = aggregate_selected(page.repositories, parse_options({"include": ""}))
-    by_hand = count_by_hand(kept)
+    by_hand = count_by_hand(remaining)
     assert msgspec.to_builtins(selected) == by_hand
     assert by_hand["total_repos"] < len(bodies)
 
 
-def test_numbers_that_are_known_by_heart() -> None:
-    stats = read_whole("exchange.repos.wycats.2014-04")
+def test_aggregate_recorded_list_has_known_numbers() -> None:
+    stats = compute_stats("exchange.repos.wycats.2014-04")
     assert (stats.total_repos, stats.original_repos, stats.forked_repos) == (150, 93, 57)
     assert (stats.total_stars, stats.total_forks) == (11558, 1635)
     assert next(iter(stats.languages)) == "Ruby"
@@ -269,8 +277,8 @@ def test_numbers_that_are_known_by_heart() -> None:
     ("name", "last"),
     [("exchange.repos.bitwiseman.2019-10", 6), ("exchange.repos.wycats.2014-04", 2)],
 )
-def test_recorded_links_tell_the_last_page(name: str, last: int) -> None:
-    answers = recorded_replies(path_of("rest", name))
-    assert "/user/" in answers[0].headers["link"]
-    pages = [rest.parse_page(answer, number=n) for n, answer in enumerate(answers, 1)]
+def test_parse_recorded_link_header_has_the_last_page(name: str, last: int) -> None:
+    responses = recorded_responses(path_of("rest", name))
+    assert "/user/" in responses[0].headers["link"]
+    pages = [rest.parse_page(response, number=n) for n, response in enumerate(responses, 1)]
     assert [page.last for page in pages if isinstance(page, rest.Page)] == [last] * last

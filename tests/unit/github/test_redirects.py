@@ -7,12 +7,18 @@ import pytest
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.credentials import create_accounts
-from github_banners.github.protocol import Resource
-from github_banners.github.sender import GitHubRequest, redirect_target
+from github_banners.github.protocol import GitHubRequest, Resource
+from github_banners.github.transport import redirect_target
 from github_banners.models import Owner
 from github_banners.settings import Secret
-from tests.unit.github.samples import NOW, reply
-from tests.unit.github.wire import OWNER_BODY, REPOSITORY, Wire, opened, said
+from tests.unit.github.fake_api import (
+    OWNER_BODY,
+    REPOSITORY,
+    FakeGitHubApi,
+    json_response,
+    open_client,
+)
+from tests.unit.github.samples import NOW, build_response
 
 TOKEN = "ghp_Token0123456789"
 ADA = Owner(1, "Ada")
@@ -28,8 +34,10 @@ def redirect_to(to: str, *, status: int = 301) -> Callable[[httpx2.Request], htt
     def respond(request: httpx2.Request) -> httpx2.Response:
         path = request.url.raw_path.decode()
         if path.startswith("/moved/"):
-            return said([REPOSITORY] if request.url.path.endswith("/repos") else OWNER_BODY)
-        return said({"message": "Moved"}, status=status, headers={"location": to + path})
+            return json_response(
+                [REPOSITORY] if request.url.path.endswith("/repos") else OWNER_BODY
+            )
+        return json_response({"message": "Moved"}, status=status, headers={"location": to + path})
 
     return respond
 
@@ -37,24 +45,24 @@ def redirect_to(to: str, *, status: int = 301) -> Callable[[httpx2.Request], htt
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("to", [f"{ORIGIN}/moved", "/moved", "//api.example:443/moved"])
 async def test_fetch_by_id_redirect_within_origin_is_followed(status: int, to: str) -> None:
-    wire = Wire()
-    wire.rest = redirect_to(to, status=status)
+    api = FakeGitHubApi()
+    api.rest = redirect_to(to, status=status)
     accounts = create_accounts([Secret(TOKEN)])
-    async with opened(wire, accounts=accounts) as github:
+    async with open_client(api, accounts=accounts) as github:
         fetched = await github.fetch_by_id(ADA)
-        room = accounts[0].remaining(Resource.CORE, now=NOW)
+        rate_limit = accounts[0].remaining(Resource.CORE, now=NOW)
     assert (fetched.owner.login, len(fetched.repositories)) == ("Ada", 1)
-    assert sorted(wire.paths()) == sorted(
+    assert sorted(api.paths()) == sorted(
         ["/user/1", "/user/1/repos", "/moved/user/1", "/moved/user/1/repos"]
     )
-    for request in wire.asked:
+    for request in api.requests:
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
         assert request.url.query == (
             b"type=owner&sort=full_name&per_page=100&page=1"
             if request.url.path.endswith("/repos")
             else b""
         )
-    assert room == 5000
+    assert rate_limit == 5000
 
 
 @pytest.mark.parametrize(
@@ -73,25 +81,25 @@ async def test_fetch_by_id_redirect_within_origin_is_followed(status: int, to: s
     ],
 )
 async def test_fetch_by_id_redirect_to_other_origin_is_refused(to: str) -> None:
-    wire = Wire()
-    wire.rest = redirect_to(to)
-    async with opened(wire, TOKEN) as github:
+    api = FakeGitHubApi()
+    api.rest = redirect_to(to)
+    async with open_client(api, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch_by_id(ADA)
-    assert {(request.url.scheme, request.url.netloc) for request in wire.asked} == {
+    assert {(request.url.scheme, request.url.netloc) for request in api.requests} == {
         ("https", b"api.example")
     }
 
 
 async def test_fetch_by_id_endless_redirects_stop_after_three() -> None:
-    wire = Wire()
-    wire.rest = redirect_to(f"{ORIGIN}/round")
-    async with opened(wire, TOKEN) as github:
+    api = FakeGitHubApi()
+    api.rest = redirect_to(f"{ORIGIN}/round")
+    async with open_client(api, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch_by_id(ADA)
     # Two requests with at most three attempts each, each with three redirects.
-    assert len(wire.asked) <= 2 * 3 * 4
-    assert max(len(path.split("/round")) for path in wire.paths()) == 4
+    assert len(api.requests) <= 2 * 3 * 4
+    assert max(len(path.split("/round")) for path in api.paths()) == 4
 
 
 @pytest.mark.parametrize(
@@ -107,4 +115,4 @@ def test_redirect_target_other_responses_have_none(
     method: str, status: int, headers: dict[str, str]
 ) -> None:
     request = GitHubRequest(method, f"{ORIGIN}/user/1", Resource.CORE)
-    assert redirect_target(request, reply(status=status, headers=headers)) is None
+    assert redirect_target(request, build_response(status=status, headers=headers)) is None

@@ -1,4 +1,4 @@
-"""REST bodies, as nouns or as a failure that says what was missing."""
+"""Parsing of REST bodies: models, or a failure that names what is missing."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -18,9 +18,9 @@ from github_banners.github.rest import (
     parse_token_info,
 )
 from github_banners.models import Owner, Repository
-from tests.unit.github.samples import NOW, reply
+from tests.unit.github.samples import NOW, build_response
 
-BAD_BODIES = [
+MALFORMED_BODIES = [
     b"",
     b'{"id": 1, "login": "ad',
     b'[{"id": 1, "na',
@@ -40,58 +40,60 @@ BAD_BODIES = [
         ({}, None),
     ],
 )
-def test_followers_of_users_only(changes: dict[str, Any], followers: int | None) -> None:
-    profile = parse_owner(reply({"id": 1, "login": "Ada", **changes}))
+def test_parse_owner_followers_are_those_of_users_only(
+    changes: dict[str, Any], followers: int | None
+) -> None:
+    profile = parse_owner(build_response({"id": 1, "login": "Ada", **changes}))
     assert isinstance(profile, OwnerProfile)
     assert profile.followers == followers
 
 
-def test_an_owner() -> None:
+def test_parse_owner_with_all_fields() -> None:
     body = {"id": 1, "login": "Ada", "node_id": "U_1", "name": "Ada L", "public_repos": 3, "x": 0}
     owner = Owner(1, "Ada", node_id="U_1", display_name="Ada L")
-    assert parse_owner(reply(body)) == OwnerProfile(owner, 3)
+    assert parse_owner(build_response(body)) == OwnerProfile(owner, 3)
 
 
 @pytest.mark.parametrize("name", [None, ""])
-def test_an_owner_of_whom_little_is_known(name: str | None) -> None:
-    answer = parse_owner(reply({"id": 1, "login": "Ada", "name": name}))
-    assert answer == OwnerProfile(Owner(1, "Ada"), None)
+def test_parse_owner_with_required_fields_only(name: str | None) -> None:
+    profile = parse_owner(build_response({"id": 1, "login": "Ada", "name": name}))
+    assert profile == OwnerProfile(Owner(1, "Ada"), None)
 
 
 @pytest.mark.parametrize("missing", ["id", "login"])
-def test_a_missing_field_of_an_owner_is_named(missing: str) -> None:
+def test_parse_owner_missing_field_is_named(missing: str) -> None:
     body = {"id": 1, "login": "Ada"}
     del body[missing]
-    failure = parse_owner(reply(body))
+    failure = parse_owner(build_response(body))
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert f"`{missing}`" in failure.message
 
 
-def test_a_field_of_another_kind_is_named() -> None:
-    failure = parse_owner(reply({"id": "1", "login": "Ada"}))
+def test_parse_owner_field_of_another_type_is_named() -> None:
+    failure = parse_owner(build_response({"id": "1", "login": "Ada"}))
     assert isinstance(failure, Failure)
     assert "$.id" in failure.message
 
 
-@pytest.mark.parametrize("body", BAD_BODIES)
-def test_what_cannot_be_read_is_no_owner(body: bytes) -> None:
-    failure = parse_owner(reply(body))
+@pytest.mark.parametrize("body", MALFORMED_BODIES)
+def test_parse_owner_unreadable_body_is_a_failure(body: bytes) -> None:
+    failure = parse_owner(build_response(body))
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert failure.message
 
 
-@pytest.mark.parametrize("body", BAD_BODIES)
-def test_what_cannot_be_read_is_no_page(body: bytes) -> None:
-    failure = parse_page(reply(body), number=1)
+@pytest.mark.parametrize("body", MALFORMED_BODIES)
+def test_parse_page_unreadable_body_is_a_failure(body: bytes) -> None:
+    failure = parse_page(build_response(body), number=1)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert failure.message
 
 
-def test_a_page() -> None:
-    whole = {
+def test_parse_page_missing_and_null_fields_have_defaults() -> None:
+    complete = {
         "id": 7,
         "name": "engine",
         "fork": True,
@@ -101,8 +103,8 @@ def test_a_page() -> None:
         "language": "Ada",
         "topics": [],
     }
-    nothing: dict[str, Any] = dict.fromkeys(whole) | {"id": 9, "name": "nulls"}
-    page = parse_page(reply([whole, {"id": 8, "name": "bare"}, nothing]), number=1)
+    nulls: dict[str, Any] = dict.fromkeys(complete) | {"id": 9, "name": "nulls"}
+    page = parse_page(build_response([complete, {"id": 8, "name": "bare"}, nulls]), number=1)
     assert page == Page(
         (
             Repository(7, "engine", stars=5, forks=2, is_fork=True, language="Ada"),
@@ -113,20 +115,20 @@ def test_a_page() -> None:
     )
 
 
-def test_an_empty_page() -> None:
-    assert parse_page(reply([]), number=1) == Page((), last=1)
+def test_parse_page_empty_list_is_the_last_page() -> None:
+    assert parse_page(build_response([]), number=1) == Page((), last=1)
 
 
-def test_private_repositories_are_nobody_elses_business() -> None:
-    page = parse_page(reply([{"id": 1, "name": "secret", "private": True}]), number=1)
+def test_parse_page_private_repositories_are_left_out() -> None:
+    page = parse_page(build_response([{"id": 1, "name": "secret", "private": True}]), number=1)
     assert page == Page((), last=1)
 
 
 @pytest.mark.parametrize("missing", ["id", "name"])
-def test_a_missing_field_of_a_repository_is_named_with_its_place(missing: str) -> None:
+def test_parse_page_missing_field_skips_record_and_is_named(missing: str) -> None:
     bodies = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
     del bodies[1][missing]
-    page = parse_page(reply(bodies), number=1)
+    page = parse_page(build_response(bodies), number=1)
     assert isinstance(page, Page)
     assert [repository.id for repository in page.repositories] == [1]
     assert page.unreadable == 1
@@ -153,11 +155,13 @@ LINK_FIRST = (
         ("gibberish; rel=last", 1, 1),
     ],
 )
-def test_the_last_page_is_told_by_the_link(link: str, number: int, last: int) -> None:
-    assert parse_page(reply([], headers={"link": link}), number=number) == Page((), last=last)
+def test_parse_page_link_header_has_the_last_page(link: str, number: int, last: int) -> None:
+    assert parse_page(build_response([], headers={"link": link}), number=number) == Page(
+        (), last=last
+    )
 
 
-def test_a_repository_on_two_pages_counts_once() -> None:
+def test_merge_pages_repository_on_two_pages_counts_once() -> None:
     first = Page((Repository(1, "a"), Repository(2, "b", stars=1)), last=2)
     second = Page((Repository(2, "b", stars=2), Repository(3, "c")), last=2)
     assert merge_pages([first, second]) == (
@@ -168,18 +172,24 @@ def test_a_repository_on_two_pages_counts_once() -> None:
     assert merge_pages([]) == ()
 
 
-def budget(remaining: int, limit: int = 5000) -> dict[str, int]:
+def resource_limit(remaining: int, limit: int = 5000) -> dict[str, int]:
     return {"limit": limit, "remaining": remaining, "used": 0, "reset": int(NOW.timestamp())}
 
 
-def standing(**headers: str) -> TokenInfo | Failure:
+def token_info(**headers: str) -> TokenInfo | Failure:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return parse_token_info(reply({"resources": {}}, headers=named), now=NOW)
+    return parse_token_info(build_response({"resources": {}}, headers=named), now=NOW)
 
 
-def test_what_is_left_of_each_budget() -> None:
-    body = {"resources": {"graphql": budget(7), "search": budget(9), "core": budget(8, 60)}}
-    assert parse_token_info(reply(body), now=NOW) == TokenInfo(
+def test_parse_token_info_has_remaining_of_each_resource() -> None:
+    body = {
+        "resources": {
+            "graphql": resource_limit(7),
+            "search": resource_limit(9),
+            "core": resource_limit(8, 60),
+        }
+    }
+    assert parse_token_info(build_response(body), now=NOW) == TokenInfo(
         (RateLimit(Resource.CORE, 60, 8, NOW), RateLimit(Resource.GRAPHQL, 5000, 7, NOW))
     )
 
@@ -187,8 +197,8 @@ def test_what_is_left_of_each_budget() -> None:
 @pytest.mark.parametrize(
     ("header", "scopes"), [("", ()), (" , ", ()), ("repo, read:user", ("repo", "read:user"))]
 )
-def test_the_scopes_of_a_token(header: str, scopes: tuple[str, ...]) -> None:
-    assert standing(x_oauth_scopes=header) == TokenInfo((), scopes)
+def test_parse_token_info_has_scopes(header: str, scopes: tuple[str, ...]) -> None:
+    assert token_info(x_oauth_scopes=header) == TokenInfo((), scopes)
 
 
 @pytest.mark.parametrize(
@@ -203,29 +213,29 @@ def test_the_scopes_of_a_token(header: str, scopes: tuple[str, ...]) -> None:
         ("soon", None),
     ],
 )
-def test_the_end_of_a_token(header: str, expires_at: datetime | None) -> None:
-    told = standing(github_authentication_token_expiration=header)
-    assert told == TokenInfo((), expires_at=expires_at)
+def test_parse_token_info_has_expiry_date(header: str, expires_at: datetime | None) -> None:
+    info = token_info(github_authentication_token_expiration=header)
+    assert info == TokenInfo((), expires_at=expires_at)
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        *BAD_BODIES,
+        *MALFORMED_BODIES,
         {},
         {"resources": {"core": {}}},
-        {"resources": {"core": {**budget(1), "reset": 10**18}}},
+        {"resources": {"core": {**resource_limit(1), "reset": 10**18}}},
     ],
 )
-def test_what_cannot_be_read_is_no_standing(body: Any) -> None:
-    failure = parse_token_info(reply(body), now=NOW)
+def test_parse_token_info_unreadable_body_is_a_failure(body: Any) -> None:
+    failure = parse_token_info(build_response(body), now=NOW)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode)), st.text())
-def test_nothing_is_too_strange_to_be_read(body: bytes, link: str) -> None:
-    strange = GitHubResponse(200, {"link": link}, body)
-    assert isinstance(parse_owner(strange), OwnerProfile | Failure)
-    assert isinstance(parse_page(strange, number=1), Page | Failure)
-    assert isinstance(parse_token_info(strange, now=NOW), TokenInfo | Failure)
+def test_parse_any_body_returns_a_result(body: bytes, link: str) -> None:
+    response = GitHubResponse(200, {"link": link}, body)
+    assert isinstance(parse_owner(response), OwnerProfile | Failure)
+    assert isinstance(parse_page(response, number=1), Page | Failure)
+    assert isinstance(parse_token_info(response, now=NOW), TokenInfo | Failure)

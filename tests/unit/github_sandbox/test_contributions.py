@@ -25,9 +25,9 @@ DEVELOPERS = [f"dev-{number}" for number in range(1, 41)]
 
 
 def account(login: str, *, generator: AccountGenerator = GENERATOR) -> Account:
-    found = generator.account(generator.find_id(login) or 0)
-    assert found is not None
-    return found
+    account = generator.account(generator.find_id(login) or 0)
+    assert account is not None
+    return account
 
 
 def collect(
@@ -104,10 +104,10 @@ def test_windows_add_up_to_the_years_they_cover(first: date, lengths: list[int])
         end = start + DAY * length
         merged |= counts_by_day(collect("dev-3", start, end - timedelta(seconds=1)))
         start = end
-    whole: dict[date, int] = {}
+    by_year: dict[date, int] = {}
     for number in range(first.year, start.year + 1):
-        whole |= counts_by_day(year("dev-3", number))
-    assert merged == {day: whole[day] for day in merged}
+        by_year |= counts_by_day(year("dev-3", number))
+    assert merged == {day: by_year[day] for day in merged}
     assert len(merged) == sum(lengths)
 
 
@@ -248,15 +248,15 @@ def levels(collection: ContributionsCollection) -> Iterator[tuple[int, str, str]
 
 
 def test_levels_are_quartiles_of_the_days_with_contributions() -> None:
-    found = sorted(levels(collect("mia-maintains")))
+    days = sorted(levels(collect("mia-maintains")))
     order = ["NONE", *(f"{name}_QUARTILE" for name in ("FIRST", "SECOND", "THIRD", "FOURTH"))]
-    assert [order.index(level) for _, level, _ in found] == sorted(
-        order.index(level) for _, level, _ in found
+    assert [order.index(level) for _, level, _ in days] == sorted(
+        order.index(level) for _, level, _ in days
     )
-    assert {level for count, level, _ in found if count == 0} == {"NONE"}
-    busy = [level for count, level, _ in found if count]
+    assert {level for count, level, _ in days if count == 0} == {"NONE"}
+    busy = [level for count, level, _ in days if count]
     assert all(busy.count(level) > len(busy) / 10 for level in order[1:])
-    assert len({color for _, _, color in found}) == 5
+    assert len({color for _, _, color in days}) == 5
 
 
 def test_inactive_account_and_organization_have_none() -> None:

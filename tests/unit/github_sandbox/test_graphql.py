@@ -1,7 +1,6 @@
 """GraphQL queries: results, errors, costs."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,36 +8,12 @@ from graphql import get_named_type, is_leaf_type, is_object_type
 
 from github_sandbox.account_store import AccountStore
 from github_sandbox.generator import AccountGenerator
-from github_sandbox.graphql import (
-    GraphQLRequest,
-    PreparedQuery,
-    QueryRejected,
-    execute_query,
-    prepare_query,
-)
+from github_sandbox.graphql import QueryRejected
 from github_sandbox.models import Account
-from github_sandbox.rate_limits import RateLimitStatus, Resource
 from github_sandbox.resolvers import load_schema
+from tests.unit.github_sandbox.queries import execute, prepare
 
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PAGE = "first: 100, ownerAffiliations: [OWNER], privacy: PUBLIC"
-RATE_LIMIT = RateLimitStatus(5_000, 4_000, 1_000, 3_600, Resource.GRAPHQL)
-
-
-def prepare(query: str, **variables: Any) -> PreparedQuery:
-    return prepare_query(GraphQLRequest(query, variables))
-
-
-def execute(query: str, *, is_truncated: bool = False, **variables: Any) -> dict[str, Any]:
-    accounts = AccountStore(AccountGenerator(seed=1))
-    return execute_query(
-        prepare(query, **variables),
-        accounts=accounts,
-        viewer=accounts.token_owner(9, now=NOW),
-        rate_limit=RATE_LIMIT,
-        now=NOW,
-        is_truncated=is_truncated,
-    )
 
 
 def execute_without_errors(query: str, **variables: Any) -> dict[str, Any]:
@@ -366,10 +341,4 @@ def test_bug_in_a_resolver_is_not_reported_as_a_query_error() -> None:
 
     accounts = BrokenStore(AccountGenerator(seed=1))
     with pytest.raises(RuntimeError, match="dev-1"):
-        execute_query(
-            prepare('{ repositoryOwner(login: "dev-1") { login } }'),
-            accounts=accounts,
-            viewer=accounts.token_owner(9, now=NOW),
-            rate_limit=RATE_LIMIT,
-            now=NOW,
-        )
+        execute('{ repositoryOwner(login: "dev-1") { login } }', accounts=accounts)

@@ -5,16 +5,11 @@ from typing import Any
 
 import pytest
 
-from github_sandbox.account_store import AccountStore
 from github_sandbox.faults import HeavyContributions
-from github_sandbox.generator import AccountGenerator
-from github_sandbox.graphql import GraphQLRequest, QueryRejected, execute_query, prepare_query
+from github_sandbox.graphql import QueryRejected
 from github_sandbox.query_cost import QueryCost
-from github_sandbox.rate_limits import RateLimitStatus, Resource
 from github_sandbox.resolvers import QueryTimeout
-
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-RATE_LIMIT = RateLimitStatus(5_000, 4_000, 1_000, 3_600, Resource.GRAPHQL)
+from tests.unit.github_sandbox.queries import NOW, cost, execute, prepare
 
 ONE_YEAR = """
 query ($login: String!, $from: DateTime!, $to: DateTime!) {
@@ -82,33 +77,8 @@ fragment C on User {
 YEAR_2025: dict[str, Any] = {"from": "2025-01-01T00:00:00Z", "to": "2025-12-31T23:59:59Z"}
 
 
-@pytest.fixture
-def accounts() -> AccountStore:
-    return AccountStore(AccountGenerator(seed=1))
-
-
-def execute(
-    accounts: AccountStore,
-    query: str,
-    heavy: HeavyContributions | None = None,
-    **variables: Any,
-) -> dict[str, Any]:
-    return execute_query(
-        prepare_query(GraphQLRequest(query, variables)),
-        accounts=accounts,
-        viewer=accounts.token_owner(9, now=NOW),
-        rate_limit=RATE_LIMIT,
-        now=NOW,
-        heavy_contributions=heavy,
-    )
-
-
-def cost(query: str, **variables: Any) -> QueryCost:
-    return prepare_query(GraphQLRequest(query, variables)).cost
-
-
-def test_contributions_of_a_year(accounts: AccountStore) -> None:
-    result = execute(accounts, ONE_YEAR, login="MIA-maintains", **YEAR_2025)
+def test_contributions_of_a_year() -> None:
+    result = execute(ONE_YEAR, login="MIA-maintains", **YEAR_2025)
     assert "errors" not in result
     user = result["data"]["user"]
     collection = user["contributionsCollection"]
@@ -129,10 +99,10 @@ def test_contributions_of_a_year(accounts: AccountStore) -> None:
     assert all(parts)
 
 
-def test_restricted_contributions_are_those_of_users_who_show_them(accounts: AccountStore) -> None:
+def test_restricted_contributions_are_those_of_users_who_show_them() -> None:
     shown = {}
     for number in range(1, 11):
-        user = execute(accounts, ONE_YEAR, login=f"dev-{number}", **YEAR_2025)["data"]["user"]
+        user = execute(ONE_YEAR, login=f"dev-{number}", **YEAR_2025)["data"]["user"]
         collection = user["contributionsCollection"]
         count = collection["restrictedContributionsCount"]
         assert collection["hasAnyRestrictedContributions"] is (count > 0)
@@ -140,8 +110,8 @@ def test_restricted_contributions_are_those_of_users_who_show_them(accounts: Acc
     assert set(shown.values()) == {True, False}
 
 
-def test_contributions_of_four_years_in_one_query(accounts: AccountStore) -> None:
-    result = execute(accounts, FOUR_YEARS, login="dev-3")
+def test_contributions_of_four_years_in_one_query() -> None:
+    result = execute(FOUR_YEARS, login="dev-3")
     years = result["data"]["user"]
     assert list(years) == ["y2023", "y2024", "y2025", "y2026"]
     assert [
@@ -150,11 +120,9 @@ def test_contributions_of_four_years_in_one_query(accounts: AccountStore) -> Non
     ] == [365, 366, 365, 365]
 
 
-def test_contributions_of_an_organization_and_of_nobody_are_not_found(
-    accounts: AccountStore,
-) -> None:
+def test_contributions_of_an_organization_and_of_an_unknown_user_are_not_found() -> None:
     logins: dict[str, Any] = {"l0": "dev-1", "l1": "umbra-labs", "l2": "zz"}
-    result = execute(accounts, MANY_USERS, **logins, **YEAR_2025)
+    result = execute(MANY_USERS, **logins, **YEAR_2025)
     assert result["data"]["u0"]["login"] == "dev-1"
     assert result["data"]["u1"] is result["data"]["u2"] is None
     assert [(error["type"], error["path"], error["message"]) for error in result["errors"]] == [
@@ -168,21 +136,21 @@ def test_organizations_have_no_such_field() -> None:
       ... on Organization { contributionsCollection { startedAt } }
     } }"""
     with pytest.raises(QueryRejected, match="contributionsCollection"):
-        prepare_query(GraphQLRequest(query))
+        prepare(query)
 
 
-def test_window_of_more_than_a_year_is_an_error(accounts: AccountStore) -> None:
+def test_window_of_more_than_a_year_is_an_error() -> None:
     window: dict[str, Any] = {"from": "2024-01-01T00:00:00Z", "to": "2025-01-01T00:00:01Z"}
-    result = execute(accounts, ONE_YEAR, login="dev-1", **window)
+    result = execute(ONE_YEAR, login="dev-1", **window)
     assert result["data"]["user"] is None
     [error] = result["errors"]
     assert error["path"] == ["user", "contributionsCollection"]
     assert error["message"] == ("The total time spanned by 'from' and 'to' must not exceed 1 year")
 
 
-def test_default_window_is_the_last_year(accounts: AccountStore) -> None:
+def test_default_window_is_the_last_year() -> None:
     query = """{ user(login: "dev-1") { contributionsCollection { startedAt endedAt } } }"""
-    assert execute(accounts, query)["data"]["user"]["contributionsCollection"] == {
+    assert execute(query)["data"]["user"]["contributionsCollection"] == {
         "startedAt": NOW.replace(year=2025),
         "endedAt": NOW,
     }
@@ -195,9 +163,9 @@ def test_default_window_is_the_last_year(accounts: AccountStore) -> None:
         ("2025-03-01T00:00:00", date(2025, 3, 1)),
     ],
 )
-def test_times_are_converted_to_utc(accounts: AccountStore, start: str, first: date) -> None:
+def test_times_are_converted_to_utc(start: str, first: date) -> None:
     window: dict[str, Any] = {"from": start, "to": "2025-03-09T00:00:00Z"}
-    collection = execute(accounts, ONE_YEAR, login="dev-1", **window)["data"]["user"][
+    collection = execute(ONE_YEAR, login="dev-1", **window)["data"]["user"][
         "contributionsCollection"
     ]
     assert collection["contributionCalendar"]["weeks"][0]["firstDay"] == first
@@ -207,27 +175,27 @@ def test_times_are_converted_to_utc(accounts: AccountStore, start: str, first: d
 def test_invalid_time_is_rejected(value: object) -> None:
     variables = {"login": "dev-1", "from": value, "to": "2025-03-09T00:00:00Z"}
     with pytest.raises(QueryRejected, match="from"):
-        prepare_query(GraphQLRequest(ONE_YEAR, variables))
+        prepare(ONE_YEAR, **variables)
 
 
-def test_private_profile_shows_nothing(accounts: AccountStore) -> None:
-    user = execute(accounts, ONE_YEAR, login="priya-private", **YEAR_2025)["data"]["user"]
+def test_private_profile_shows_nothing() -> None:
+    user = execute(ONE_YEAR, login="priya-private", **YEAR_2025)["data"]["user"]
     collection = user["contributionsCollection"]
     assert (collection["contributionYears"], collection["hasAnyContributions"]) == ([], False)
     query = """{ user(login: "priya-private") {
       followers { totalCount } following { totalCount } repositories { totalCount }
     } }"""
-    assert execute(accounts, query)["data"]["user"] == {
+    assert execute(query)["data"]["user"] == {
         "followers": {"totalCount": 0},
         "following": {"totalCount": 0},
         "repositories": {"totalCount": 7},
     }
 
 
-def test_heavy_contributions_fail_for_long_windows_of_one_user(accounts: AccountStore) -> None:
+def test_heavy_contributions_fail_for_long_windows_of_one_user() -> None:
     heavy = HeavyContributions("Dev-2", max_days=184)
     logins: dict[str, Any] = {"l0": "dev-1", "l1": "dev-2", "l2": "dev-3"}
-    result = execute(accounts, MANY_USERS, heavy, **logins, **YEAR_2025)
+    result = execute(MANY_USERS, heavy=heavy, **logins, **YEAR_2025)
     assert result["data"]["u1"] is None
     assert None not in (result["data"]["u0"], result["data"]["u2"])
     [error] = result["errors"]
@@ -236,14 +204,14 @@ def test_heavy_contributions_fail_for_long_windows_of_one_user(accounts: Account
         ["u1", "contributionsCollection"],
     )
     half: dict[str, Any] = {"from": "2025-07-01T00:00:00Z", "to": "2025-12-31T23:59:59Z"}
-    assert "errors" not in execute(accounts, MANY_USERS, heavy, **logins, **half)
+    assert "errors" not in execute(MANY_USERS, heavy=heavy, **logins, **half)
 
 
-def test_heavy_contributions_can_time_out(accounts: AccountStore) -> None:
+def test_heavy_contributions_can_time_out() -> None:
     heavy = HeavyContributions("dev-2", max_days=31, failure="502")
     with pytest.raises(QueryTimeout):
-        execute(accounts, ONE_YEAR, heavy, login="dev-2", **YEAR_2025)
-    assert "errors" not in execute(accounts, ONE_YEAR, heavy, login="dev-1", **YEAR_2025)
+        execute(ONE_YEAR, heavy=heavy, login="dev-2", **YEAR_2025)
+    assert "errors" not in execute(ONE_YEAR, heavy=heavy, login="dev-1", **YEAR_2025)
 
 
 def test_contributions_cost_one_point() -> None:

@@ -1,18 +1,11 @@
 """GraphQL queries for languages and single repositories."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from github_sandbox.account_store import AccountStore
-from github_sandbox.generator import AccountGenerator
-from github_sandbox.graphql import GraphQLRequest, execute_query, prepare_query
-from github_sandbox.query_cost import QueryCost
-from github_sandbox.rate_limits import RateLimitStatus, Resource
-
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-RATE_LIMIT = RateLimitStatus(5_000, 4_000, 1_000, 3_600, Resource.GRAPHQL)
+from tests.unit.github_sandbox.queries import NOW, cost, execute
 
 LANGUAGES = """
 languages(first: 10, orderBy: {field: SIZE, direction: DESC}) {
@@ -29,42 +22,20 @@ repositories(first: 100, ownerAffiliations: [OWNER], privacy: PUBLIC,
 """
 
 
-@pytest.fixture
-def accounts() -> AccountStore:
-    return AccountStore(AccountGenerator(seed=1))
-
-
-def execute(
-    accounts: AccountStore,
-    query: str,
-    *,
-    is_truncated: bool = False,
-    **variables: Any,
-) -> dict[str, Any]:
-    return execute_query(
-        prepare_query(GraphQLRequest(query, variables)),
-        accounts=accounts,
-        viewer=accounts.token_owner(9, now=NOW),
-        rate_limit=RATE_LIMIT,
-        now=NOW,
-        is_truncated=is_truncated,
-    )
-
-
-def cost(query: str, **variables: Any) -> QueryCost:
-    return prepare_query(GraphQLRequest(query, variables)).cost
-
-
 @pytest.mark.parametrize(("owners", "points", "nodes"), [(1, 1, 1_100), (20, 20, 22_000)])
 def test_languages_cost_a_point_per_owner(owners: int, points: int, nodes: int) -> None:
     aliases = (f'u{n}: user(login: "x") {{ {OWNER_LANGUAGES} }}' for n in range(owners))
-    found = cost(f"{{ {' '.join(aliases)} }}")
-    assert (found.requests, found.points, found.nodes) == (101 * owners, points, nodes)
+    query_cost = cost(f"{{ {' '.join(aliases)} }}")
+    assert (query_cost.requests, query_cost.points, query_cost.nodes) == (
+        101 * owners,
+        points,
+        nodes,
+    )
 
 
-def test_languages_by_size(accounts: AccountStore) -> None:
+def test_languages_by_size() -> None:
     query = f'{{ user(login: "dev-1") {{ {OWNER_LANGUAGES} }} }}'
-    nodes = execute(accounts, query)["data"]["user"]["repositories"]["nodes"]
+    nodes = execute(query)["data"]["user"]["repositories"]["nodes"]
     assert len(nodes) == 30
     counts = set()
     for node in nodes:
@@ -81,7 +52,7 @@ def test_languages_by_size(accounts: AccountStore) -> None:
     assert max(counts) > 10
 
 
-def test_languages_are_paginated(accounts: AccountStore) -> None:
+def test_languages_are_paginated() -> None:
     query = """query ($after: String) { repository(owner: "mia-maintains", name: "fast-journal") {
       languages(first: 2, after: $after) {
         totalCount pageInfo { hasNextPage endCursor } nodes { name }
@@ -91,7 +62,7 @@ def test_languages_are_paginated(accounts: AccountStore) -> None:
     page: dict[str, Any] = {"pageInfo": {"hasNextPage": True, "endCursor": None}}
     while page["pageInfo"]["hasNextPage"]:
         after = page["pageInfo"]["endCursor"]
-        page = execute(accounts, query, after=after)["data"]["repository"]["languages"]
+        page = execute(query, after=after)["data"]["repository"]["languages"]
         names += [node["name"] for node in page["nodes"]]
     assert names == sorted(names)
     assert len(names) == page["totalCount"] > 2
@@ -105,13 +76,11 @@ def test_languages_are_paginated(accounts: AccountStore) -> None:
         ('(first: 1, after: "junk")', "INVALID_CURSOR_ARGUMENTS"),
     ],
 )
-def test_invalid_page_of_languages_is_null(
-    accounts: AccountStore, arguments: str, error_type: str
-) -> None:
+def test_invalid_page_of_languages_is_null(arguments: str, error_type: str) -> None:
     query = f"""{{ repository(owner: "mia-maintains", name: "fast-journal") {{
       name languages{arguments} {{ nodes {{ name }} }}
     }} }}"""
-    result = execute(accounts, query)
+    result = execute(query)
     assert result["data"]["repository"] == {"name": "fast-journal", "languages": None}
     assert result["errors"][0]["type"] == error_type
     assert "`languages`" in result["errors"][0]["message"] or "junk" in arguments
@@ -127,9 +96,9 @@ fragment R on Repository {
 """
 
 
-def test_repository_by_name_and_by_id(accounts: AccountStore) -> None:
+def test_repository_by_name_and_by_id() -> None:
     by_name = """{ repository(owner: "MIA-maintains", name: "Quick-Journal") { ...R } }"""
-    shown = execute(accounts, by_name + REPOSITORY)["data"]["repository"]
+    shown = execute(by_name + REPOSITORY)["data"]["repository"]
     assert shown["nameWithOwner"] == "mia-maintains/quick-journal"
     assert shown["url"] == "https://github.com/mia-maintains/quick-journal"
     assert shown["description"] == "A diary in Markdown files (work in progress)"
@@ -143,14 +112,14 @@ def test_repository_by_name_and_by_id(accounts: AccountStore) -> None:
     assert shown["isPrivate"] is False
     by_ids = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ...R } }" + REPOSITORY
     ids = [shown["id"], shown["owner"]["id"], "R_kgDOCPDRgQ"]
-    result = execute(accounts, by_ids, ids=ids)
+    result = execute(by_ids, ids=ids)
     assert result["data"]["nodes"] == [
         {"__typename": "Repository", **shown},
         {"__typename": "User"},
         None,
     ]
     by_id = "query ($id: ID!) { node(id: $id) { ...R } }" + REPOSITORY
-    assert execute(accounts, by_id, id=shown["id"])["data"]["node"] == shown
+    assert execute(by_id, id=shown["id"])["data"]["node"] == shown
 
 
 def test_repository_of_an_organization_has_its_identity(accounts: AccountStore) -> None:
@@ -159,7 +128,7 @@ def test_repository_of_an_organization_has_its_identity(accounts: AccountStore) 
     query = """query ($n: String!) { repository(owner: "umbra-labs", name: $n) {
       owner { __typename id login }
     } }"""
-    result = execute(accounts, query, n=umbra.repositories[0].name)
+    result = execute(query, n=umbra.repositories[0].name, accounts=accounts)
     assert result["data"]["repository"]["owner"] == {
         "__typename": "Organization",
         "id": umbra.node_id,
@@ -167,10 +136,10 @@ def test_repository_of_an_organization_has_its_identity(accounts: AccountStore) 
     }
 
 
-def test_unknown_repository_is_not_found(accounts: AccountStore) -> None:
+def test_unknown_repository_is_not_found() -> None:
     query = """{ a: repository(owner: "dev-1", name: "zz") { name }
                  b: repository(owner: "zz", name: "zz") { name } }"""
-    result = execute(accounts, query)
+    result = execute(query)
     assert result["data"] == {"a": None, "b": None}
     assert [(error["type"], error["message"]) for error in result["errors"]] == [
         ("NOT_FOUND", "Could not resolve to a Repository with the name 'dev-1/zz'."),
@@ -192,9 +161,9 @@ def test_renames_of_repositories_and_owners_are_followed_unless_disabled(
         ("mia-maintains", "diary"),
         ("mia-maintains", "quick-journal"),
     ):
-        result = execute(accounts, query, o=owner, n=name)
+        result = execute(query, o=owner, n=name, accounts=accounts)
         assert result["data"]["repository"] == {"nameWithOwner": "mia/Diary"}
-        unfollowed = execute(accounts, query, o=owner, n=name, f=False)
+        unfollowed = execute(query, o=owner, n=name, f=False, accounts=accounts)
         is_current = (owner, name) == ("mia", "diary")
         assert (unfollowed["data"]["repository"] is not None) is is_current
 
@@ -203,11 +172,9 @@ def test_renames_of_repositories_and_owners_are_followed_unless_disabled(
     "last",
     ['user(login: "dev-2")', 'repository(owner: "mia-maintains", name: "quick-journal")'],
 )
-def test_truncated_query_omits_the_last_user_or_repository(
-    accounts: AccountStore, last: str
-) -> None:
+def test_truncated_query_omits_the_last_user_or_repository(last: str) -> None:
     query = f'{{ a: user(login: "dev-1") {{ login }} b: {last} {{ id }} }}'
-    result = execute(accounts, query, is_truncated=True)
+    result = execute(query, is_truncated=True)
     assert result["data"] == {"a": {"login": "dev-1"}, "b": None}
     assert [(error["type"], error["path"]) for error in result["errors"]] == [
         ("RESOURCE_LIMITS_EXCEEDED", ["b"])

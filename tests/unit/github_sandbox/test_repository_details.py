@@ -132,5 +132,5 @@ def test_owner_of_a_repository_is_found_by_its_id(login: str) -> None:
 
 
 @pytest.mark.parametrize("repository_id", [0, 299_999_999, 650_000_000, 2**31 - 1])
-def test_repository_id_of_nobody_has_no_owner(repository_id: int) -> None:
+def test_repository_id_that_is_unknown_has_no_owner(repository_id: int) -> None:
     assert GENERATOR.find_repository_owner(repository_id) is None

@@ -227,8 +227,8 @@ async def test_remove_sends_the_version_in_a_signed_query() -> None:
 
 
 async def test_store_superseded_returns_the_response() -> None:
-    answer = responding(URL.replace(b"}", b',"superseded":true,"new":[]}'))
-    async with storage(Remote([answer])) as client:
+    handler = responding(URL.replace(b"}", b',"superseded":true,"new":[]}'))
+    async with storage(Remote([handler])) as client:
         assert await client.store(REQUEST) == StoreResponse(
             url="/banners/wycats-dark", superseded=True
         )
@@ -289,13 +289,13 @@ async def test_store_many_permanent_status_is_rejected(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 422])
 async def test_store_many_batch_refused_stores_each_picture_alone(status: int) -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def handler(request: httpx2.Request) -> httpx2.Response:
         path = StoreRequest.from_json(request.content).url_path
         if path == "b-1":
             return build_response(b'{"error":"invalid inputs"}', status=400)
         return build_response(b'{"url":"/banners/%b"}' % path.encode())
 
-    remote = Remote([responding_with_status(status), answer])
+    remote = Remote([responding_with_status(status), handler])
     banners = [
         msgspec.structs.replace(banner, traceparent=f"00-{banner.version:032x}-{1:016x}-01")
         for banner in [BATCH[0], BATCH[1], BATCH[2]]
@@ -346,9 +346,9 @@ MALFORMED_RESULTS = {
 }
 
 
-@pytest.mark.parametrize("answer", MALFORMED_RESULTS.values(), ids=MALFORMED_RESULTS)
-async def test_store_many_malformed_response_is_unavailable(answer: Handler) -> None:
-    async with storage(Remote([answer])) as client:
+@pytest.mark.parametrize("handler", MALFORMED_RESULTS.values(), ids=MALFORMED_RESULTS)
+async def test_store_many_malformed_response_is_unavailable(handler: Handler) -> None:
+    async with storage(Remote([handler])) as client:
         with pytest.raises(StorageUnavailable):
             await client.store_many(BATCH)
         assert not client.is_available
@@ -497,8 +497,8 @@ async def test_call_timeout_is_not_retried(call: Call, error: type[httpx2.Transp
 
 
 async def test_call_encoded_response_is_unavailable(call: Call) -> None:
-    answer = responding(b"no gzip", headers={"content-encoding": "gzip"})
-    async with call.open(Remote([answer])) as client:
+    handler = responding(b"no gzip", headers={"content-encoding": "gzip"})
+    async with call.open(Remote([handler])) as client:
         with pytest.raises(call.error, match="DecodingError"):
             await call.make(client)
         assert not client.is_available
@@ -516,9 +516,9 @@ NOT_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("answer", NOT_PICTURES.values(), ids=NOT_PICTURES)
-async def test_draw_response_not_a_picture_is_unavailable(answer: Handler) -> None:
-    async with renderer(Remote([answer])) as client:
+@pytest.mark.parametrize("handler", NOT_PICTURES.values(), ids=NOT_PICTURES)
+async def test_draw_response_not_a_picture_is_unavailable(handler: Handler) -> None:
+    async with renderer(Remote([handler])) as client:
         with pytest.raises(RendererUnavailable, match="not a picture"):
             await client.draw(SNAPSHOT, OPTIONS)
 
@@ -534,16 +534,16 @@ MALFORMED_RESPONSES = {
 }
 
 
-@pytest.mark.parametrize("answer", MALFORMED_RESPONSES.values(), ids=MALFORMED_RESPONSES)
-async def test_store_malformed_response_is_unavailable(answer: Handler) -> None:
-    async with storage(Remote([answer])) as client:
+@pytest.mark.parametrize("handler", MALFORMED_RESPONSES.values(), ids=MALFORMED_RESPONSES)
+async def test_store_malformed_response_is_unavailable(handler: Handler) -> None:
+    async with storage(Remote([handler])) as client:
         with pytest.raises(StorageUnavailable, match="malformed"):
             await client.store(REQUEST)
 
 
-@pytest.mark.parametrize("answer", NOT_PICTURES.values(), ids=NOT_PICTURES)
-async def test_get_response_not_a_picture_is_unavailable(answer: Handler) -> None:
-    async with storage(Remote([answer])) as client:
+@pytest.mark.parametrize("handler", NOT_PICTURES.values(), ids=NOT_PICTURES)
+async def test_get_response_not_a_picture_is_unavailable(handler: Handler) -> None:
+    async with storage(Remote([handler])) as client:
         with pytest.raises(StorageUnavailable):
             await client.get("wycats-dark")
 
@@ -622,7 +622,7 @@ async def test_call_real_connection_closed_is_sent_again() -> None:
     assert len(nonces) == len(heads) == 2
 
 
-async def test_call_nobody_listening_is_unavailable(unused_tcp_port: int) -> None:
+async def test_call_refused_connection_is_unavailable(unused_tcp_port: int) -> None:
     async with open_service_http(timeout=timedelta(seconds=5)) as http:
         client = RendererClient(
             http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=make_signer()

@@ -294,8 +294,8 @@ def test_from_json_not_a_message_is_malformed(body: bytes) -> None:
 
 
 def test_store_batch_banners_are_decoded_one_by_one() -> None:
-    whole = b'{"banners":[%b,{"url_path":5},{"a":"\xff"}],"new":{}}' % STORE
-    first, wrong, no_text = [bytes(banner) for banner in StoreBatch.from_json(whole).banners]
+    batch = b'{"banners":[%b,{"url_path":5},{"a":"\xff"}],"new":{}}' % STORE
+    first, wrong, no_text = [bytes(banner) for banner in StoreBatch.from_json(batch).banners]
     assert BatchedBanner.from_json(first) == BatchedBanner(
         url_path="wycats-dark", banner_info=b"<svg/>", banner_format="svg"
     )

@@ -46,9 +46,9 @@ async def test_readyz_dependency_down_is_ready_and_degraded() -> None:
 async def test_health_head_returns_headers_of_get(path: str) -> None:
     transport = httpx2.ASGITransport(app=service())
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
-        head, whole = await http.head(path), await http.get(path)
+        head, complete = await http.head(path), await http.get(path)
         refused = await http.post(path)
-    assert (head.status_code, head.headers) == (200, whole.headers)
+    assert (head.status_code, head.headers) == (200, complete.headers)
     assert (refused.status_code, refused.json()) == (405, {"error": "method not allowed"})
 
 

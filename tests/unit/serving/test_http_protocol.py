@@ -121,6 +121,9 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        transport = writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
 
     def send(self, *parts: bytes) -> None:
         self.writer.write(b"".join(parts))
@@ -341,7 +344,7 @@ async def test_cached_response_waits_for_earlier_requests() -> None:
 async def test_client_not_reading_buffers_are_bounded() -> None:
     async with serving() as server:
         client = await server.connect()
-        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        client.pause_reading()
         server.app.response = BODY
         for _ in range(8):
             client.send(100 * get())
@@ -351,7 +354,7 @@ async def test_client_not_reading_buffers_are_bounded() -> None:
         assert protocol.transport.get_write_buffer_size() <= len(BODY) + 200
         assert len(protocol.pipeline) <= 40
         assert len(server.app.scopes) <= 2
-        client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        client.resume_reading()
         for _ in range(800):
             assert (await client.response())[2] == BODY
 
@@ -500,7 +503,7 @@ async def test_sweep_slow_head_is_closed() -> None:
 async def test_sweep_unread_response_aborts_the_connection() -> None:
     async with serving() as server:
         client = await server.connect()
-        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        client.pause_reading()
         server.app.response = (8 << 20) * b"a"
         client.send(get(b"/large"))
         await asyncio.sleep(0.05)

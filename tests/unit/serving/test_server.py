@@ -32,7 +32,7 @@ def restore_signal_handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-    event_loop._SignalState.action = event_loop._SignalState.first_at = None
+    event_loop.SignalState.action = event_loop.SignalState.first_at = None
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

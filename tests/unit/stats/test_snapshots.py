@@ -1,4 +1,4 @@
-"""What is remembered of owners: failures take little memory and expire."""
+"""The cache of snapshots and failures: failures take little memory and expire."""
 
 import asyncio
 import gc
@@ -31,8 +31,8 @@ class Clock:
         return self.now
 
 
-class AwayDatabase:
-    """A database that never answers."""
+class SilentDatabase:
+    """A database that never responds."""
 
     async def run_within(
         self, work: Callable[..., Awaitable[Any]], *, timeout_seconds: float
@@ -65,7 +65,7 @@ def no_charge(*, debt: int = 0) -> None:
 
 
 def raised(error: BannersError) -> BannersError:
-    """An error as somebody caught it."""
+    """An error with the traceback of a caller that caught it."""
     try:
         raise error from ValueError("cause")
     except BannersError as caught:
@@ -76,7 +76,7 @@ async def measure_bytes_per_name(error: Callable[[str], BannersError], *, names:
     """Look up invented names, twice each, and return how much memory each of them leaves taken."""
     github = RefusingGitHub(error)
     lookup = Lookup(
-        database=cast("Database", AwayDatabase()),
+        database=cast("Database", SilentDatabase()),
         github=github,
         batch_fetcher=github,
         ttls=TTLS,

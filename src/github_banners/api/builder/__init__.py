@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from github_banners.api.banner_responses import SVG, Picture
 from github_banners.api.base_path import base_path_from_url, find_site_url
 from github_banners.api.builder.controls import Control, build_controls
 from github_banners.api.builder.script_data import canvas_size, page_data
@@ -40,7 +39,8 @@ from github_banners.api.documents import (
     html_environment,
 )
 from github_banners.drawing import draw
-from github_banners.drawing.themes import is_dark, scheme
+from github_banners.drawing.colours import is_dark
+from github_banners.drawing.themes import scheme
 from github_banners.errors import InvalidInput
 from github_banners.options import (
     OPTIONS,
@@ -57,7 +57,7 @@ from github_banners.options import (
     parse_options_leniently,
     parse_query,
 )
-from github_banners.serving.framework import to_starlette_response
+from github_banners.serving.framework import SVG, Content, to_starlette_response
 from github_banners.settings import Network
 
 POLICY = (
@@ -133,7 +133,7 @@ class BuilderPage:
         document = (
             _sample_document(request.scope["query_string"])
             if name == "sample.svg"
-            else _files().get(name)
+            else static_files().get(name)
         )
         if document is None:
             raise HTTPException(404)
@@ -154,7 +154,9 @@ class BuilderPage:
         return html_environment(read_lean).render_template(
             "page.html",
             base=escape_url(self.base_path),
-            files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
+            files={
+                name.partition(".")[0] + name[name.rindex(".") :]: name for name in static_files()
+            },
             language=language,
             languages=[
                 {"language": each, "link": escape_url(self._page_path(choices, lang=each.locale))}
@@ -186,23 +188,27 @@ class BuilderPage:
                 name: query.get(name) if query.get(name) in values else values[0]
                 for name, values in _PAGE_CHOICES.items()
             },
-            themes=[
-                {
-                    "name": name,
-                    "ground": _ground(name),
-                    "is_chosen": name == options["type"],
-                    "link": escape_url(self._page_path(choices, type=name)),
-                    "picture": escape_url(
-                        self._picture_path(
-                            login, {"type": name, "layout": "card", "animate": "false"}
-                        )
-                    ),
-                }
-                for name in dict.fromkeys(theme.value for theme in Theme)
-            ],
+            themes=self._themes(login, choices, chosen=options["type"]),
             problems=self._problems(query, words) if query.get("username") else [],
             data=page_data(language.locale, public_url=self.public_url),
         )
+
+    def _themes(
+        self, login: str, choices: Mapping[str, str], *, chosen: str
+    ) -> list[dict[str, object]]:
+        """Return what the page shows of each theme."""
+        return [
+            {
+                "name": name,
+                "ground": _ground(name),
+                "is_chosen": name == chosen,
+                "link": escape_url(self._page_path(choices, type=name)),
+                "picture": escape_url(
+                    self._picture_path(login, {"type": name, "layout": "card", "animate": "false"})
+                ),
+            }
+            for name in dict.fromkeys(theme.value for theme in Theme)
+        ]
 
     def _picture_path(self, login: str, options: Mapping[str, str]) -> str:
         """Return the path of a preview, or of the sample while no user is named."""
@@ -341,7 +347,7 @@ def _page_document(
     page: BuilderPage, query: tuple[tuple[str, str], ...], language: PageLanguage, origin: str
 ) -> Document:
     content = page.render(dict(query), language=language, origin=origin)
-    return Document(Picture.svg(content.encode(), HTML))
+    return Document(Content.text(content.encode(), HTML))
 
 
 def _sample_document(raw_query: bytes) -> Document:
@@ -351,17 +357,17 @@ def _sample_document(raw_query: bytes) -> Document:
 
 @lru_cache(_MAX_CACHED_SAMPLES)
 def _draw_sample(options: BannerOptions) -> Document:
-    return Document(Picture.svg(draw(SAMPLE, options)), _SAMPLE_AGE)
+    return Document(Content.svg(draw(SAMPLE, options)), _SAMPLE_AGE)
 
 
 @cache
-def _files() -> dict[str, Document]:
+def static_files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:
         body = read_lean(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
-        document = Document(Picture.svg(body, _MEDIA_TYPES[suffix]), IMMUTABLE)
+        document = Document(Content.text(body, _MEDIA_TYPES[suffix]), IMMUTABLE)
         documents[f"{stem}.{digest}.{suffix}"] = document
     return documents

@@ -2,7 +2,7 @@
 All layouts by name.
 
 A layout is a module that computes positions and texts for its template, from a snapshot and banner
-options. `docs/architecture.md` lists how to add one.
+options. `CONTRIBUTING.md` lists how to add one.
 """
 
 from github_banners.drawing.layouts import activity, card, classic, compact, languages, repository

@@ -5,7 +5,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-_TABLES = """
+TABLES = """
 create table users (
     id bigint primary key,
     node_id text,
@@ -83,4 +83,4 @@ create table accounts (
 
 def upgrade() -> None:
     """Create the tables."""
-    op.execute(_TABLES)
+    op.execute(TABLES)

@@ -5,7 +5,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-_INDEX = """
+INDEX = """
 drop index banners_unpublished;
 create index banners_unpublished on banners (publish_leased_until nulls first, id)
     where is_active and published_version < version;
@@ -14,4 +14,4 @@ create index banners_unpublished on banners (publish_leased_until nulls first, i
 
 def upgrade() -> None:
     """Index unpublished banners by the end of their lease."""
-    op.execute(_INDEX)
+    op.execute(INDEX)

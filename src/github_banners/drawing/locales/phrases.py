@@ -1,7 +1,8 @@
 """
-The accessible descriptions of banners: what a screen reader says, in whole sentences.
+Phrases and sentences of each locale: counts with plurals, what a screen reader says of a banner.
 
-They have exact numbers. The patterns and words are in the catalogs, see `translations`.
+Accessible descriptions are whole sentences with exact numbers. The patterns and words are in the
+catalogs, see `translations`; plural categories and the format of numbers come from `number_format`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +11,13 @@ from functools import cache
 
 from github_banners.drawing.locales.number_format import (
     Numeral,
+    format_day,
     format_full_date,
     is_right_to_left,
     numerals,
+    plural_categories,
 )
-from github_banners.drawing.locales.translations import (
-    Noun,
-    Sentences,
-    fill_phrase,
-    format_count,
-    isolate_foreign,
-    load_translations,
-    noun_phrases,
-    split_phrases,
-)
+from github_banners.drawing.locales.translations import Noun, Sentences, load_translations
 from github_banners.drawing.sanitize import isolate
 from github_banners.models import Activity, RepositoryDetails, Stats
 from github_banners.options import CountBy
@@ -32,7 +26,81 @@ _SENTENCE_ENDS = ".!?…。！？।؟"
 MAX_DESCRIBED_LANGUAGES = 3
 """The most languages that a description names."""
 
+_MILLION = 1_000_000
 _REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
+
+
+def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
+    """
+    Return the noun that follows a number, in the right plural: star, stars, звёзд.
+
+    `is_short` is for numbers written by `format_short_number`.
+    """
+    numeral = numerals(locale)[number]
+    category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
+    return load_translations(locale).nouns[noun][category]
+
+
+def format_count(noun: Noun, number: int, locale: str) -> str:
+    """Return the number in full with its noun: 11,558 stars."""
+    return fill_phrase(noun_phrases(locale)[noun], numerals(locale)[number])
+
+
+def format_short_count(noun: Noun, number: int, locale: str) -> str:
+    """Return the short number with its noun: 11.5k stars."""
+    numeral = numerals(locale)[number]
+    plural = plural_after_short(number, numeral, locale)
+    return noun_phrases(locale)[noun][plural].replace("{n}", numeral.short.text)
+
+
+def stale_label(as_of: date | None, locale: str) -> str:
+    """Return the label of stale numbers, such as `as of 20 Nov`; empty without a day."""
+    if as_of is None:
+        return ""
+    pattern = load_translations(locale).sentences.stale_label
+    return pattern.format(day=format_day(as_of, locale))
+
+
+def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
+    """Return the plural category of a noun after a short number, which can end in a unit."""
+    if numeral.unit_size > 1:
+        return load_translations(locale).after_units[number >= _MILLION]
+    return numeral.plural
+
+
+def fill_phrase(phrases: Mapping[str, str], numeral: Numeral) -> str:
+    """Put a number in full into the phrase of its plural category."""
+    return phrases[numeral.plural].replace("{n}", numeral.full)
+
+
+def isolate_foreign(text: str, locale: str) -> str:
+    """Put text that is not translated into a directional isolate, in right-to-left locales."""
+    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
+
+
+@cache
+def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, str]]:
+    """
+    Return the phrase of each noun and plural category, with `{n}` in place of the number.
+
+    Some have no number, since Arabic and Hebrew say "one" in words.
+    """
+    translations = load_translations(locale)
+    return {
+        noun: plural_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        for noun in Noun
+    }
+
+
+def plural_phrases(
+    nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
+) -> dict[str, str]:
+    """Return the phrase of each plural category, with `{n}` in place of the number."""
+    count = load_translations(locale).sentences.count
+    return {
+        category: counted.get(category) or count.replace("{noun}", nouns[category])
+        for category in plural_categories(locale)
+    }
 
 
 def description(
@@ -71,7 +139,7 @@ def activity_description(activity: Activity, as_of: date | None = None, *, local
         (texts.longest_streak, fill_phrase(days, numbers[activity.longest_streak])),
     ]
     if activity.best_day:
-        best_count = numbers[activity.best_count].full.text
+        best_count = numbers[activity.best_count].full
         day = format_full_date(activity.best_day, locale)
         statements.append((texts.best_day, f"{day} ({best_count})"))
     sentences = [
@@ -155,14 +223,13 @@ def _join_counts(
     numbers: Sequence[tuple[Noun, Numeral]], stats: Stats, patterns: Sentences, locale: str
 ) -> str:
     """Join numbers with their nouns; the repositories are followed by the parts of their total."""
-    phrases = noun_phrases(locale)
+    phrases, cached_numerals = noun_phrases(locale), numerals(locale)
     counts = []
     for noun, numeral in numbers:
         count = fill_phrase(phrases[noun], numeral)
         if noun is _REPOSITORIES and stats.total_repos:
-            numerals_by_number = numerals(locale)
-            original = fill_phrase(phrases[_ORIGINAL], numerals_by_number[stats.original_repos])
-            forked = fill_phrase(phrases[_FORKED], numerals_by_number[stats.forked_repos])
+            original = fill_phrase(phrases[_ORIGINAL], cached_numerals[stats.original_repos])
+            forked = fill_phrase(phrases[_FORKED], cached_numerals[stats.forked_repos])
             parts = f"{original}{patterns.comma}{forked}"
             count = patterns.repositories.replace("{total}", count).replace("{parts}", parts)
         counts.append(count)
@@ -170,9 +237,15 @@ def _join_counts(
 
 
 def _join_languages(languages: Sequence[str], locale: str) -> str:
-    if is_right_to_left(locale):
-        languages = [isolate_foreign(language, locale) for language in languages]
-    return load_translations(locale).sentences.comma.join(languages)
+    opening, separator, closing = _language_separators(locale)
+    return f"{opening}{separator.join(languages)}{closing}"
+
+
+@cache
+def _language_separators(locale: str) -> tuple[str, str, str]:
+    """Return what is before, between and after languages, with the isolates around each."""
+    opening, closing = isolate_foreign("{}", locale).split("{}")
+    return opening, f"{closing}{load_translations(locale).sentences.comma}{opening}", closing
 
 
 def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
@@ -195,10 +268,10 @@ def _as_of_sentence(as_of: date | None, locale: str) -> str:
 
 
 @cache
-def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+def _activity_phrases(locale: str) -> tuple[Mapping[str, str], ...]:
     """Return the phrases of contributions in the last year, and of days."""
     texts = load_translations(locale).activity
     return (
-        split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
-        split_phrases(texts.days, texts.counted_days, locale),
+        plural_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        plural_phrases(texts.days, texts.counted_days, locale),
     )
