@@ -33,7 +33,7 @@ def stored(data_dir: Path, login: str) -> bytes:
     return (data_dir / "files" / "banners" / f"{login}-default.svg").read_bytes()
 
 
-def answer_on_terminal(answer: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
+def run_on_terminal(reply: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
     """Run a command on a terminal and answer its question; return its exit code and output."""
     terminal, inside = pty.openpty()
     process = subprocess.Popen(
@@ -44,7 +44,7 @@ def answer_on_terminal(answer: str, *arguments: str, env: dict[str, str]) -> tup
         stderr=subprocess.STDOUT,
         text=True,
     )
-    os.write(terminal, f"{answer}\n".encode())
+    os.write(terminal, f"{reply}\n".encode())
     output, _ = process.communicate(timeout=60)
     os.close(inside)
     os.close(terminal)
@@ -61,10 +61,10 @@ def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[st
         assert re.search(r"permanent banners +1\n", shown.stdout)
         unconfirmed = run("forget", login, env=env)
         assert (unconfirmed.returncode, "--yes" in unconfirmed.stderr) == (2, True)
-        assert answer_on_terminal("n", "forget", login, env=env)[0] == 1
+        assert run_on_terminal("n", "forget", login, env=env)[0] == 1
         assert service.get(f"/banners/{login}-default").status_code == 200
 
-        code, output = answer_on_terminal("y", "forget", login, env=env)
+        code, output = run_on_terminal("y", "forget", login, env=env)
         assert (code, "1 banner," in output, "1 picture." in output) == (0, True, True)
         assert "Kafka" not in output
         wait_until(lambda: service.get(f"/banners/{login}-default").status_code == 404, limit=10)

@@ -200,14 +200,14 @@ async def test_delete_user_renamed_is_found_by_each_login(scene: Scene) -> None:
     )
     await scene.services.drain()
     async with scene.database.transaction() as connection:
-        found = [
+        matches = [
             await forgotten_users.select_user(connection, login) for login in ("ADA", "Lovelace")
         ]
         assert await forgotten_users.select_user(connection, "nobody") is None
         counted = await forgotten_users.count_user_rows(connection, ADA)
-    assert found[0] == found[1]
-    assert found[0] is not None
-    assert (found[0][0].login, found[0][1]) == ("Lovelace", ["lovelace", "ada"])
+    assert matches[0] == matches[1]
+    assert matches[0] is not None
+    assert (matches[0][0].login, matches[0][1]) == ("Lovelace", ["lovelace", "ada"])
     assert counted == await scene.forget()
     assert counted.logins == 2
 

@@ -99,7 +99,7 @@ async def test_user_who_is_back_is_saved(scene: Scene) -> None:
     ]
 
 
-async def test_unconfirmed_user_stays_and_holds_up_nobody(
+async def test_unconfirmed_user_stays_and_does_not_delay_others(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("github_banners.api.gone_users.BATCH_SIZE", 1)
