@@ -172,6 +172,11 @@ class ResponseCache:
         self.hits[response.kind] += 1
         return response
 
+    def clear(self) -> None:
+        """Forget all targets, so that the application builds the next response to each of them."""
+        self.targets.clear()
+        self._clear_responses()
+
     def seconds_fresh(self, refresh_at: datetime) -> int:
         """Return the seconds until numbers are refreshed."""
         return int((refresh_at - self._clock()).total_seconds())
