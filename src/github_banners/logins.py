@@ -15,9 +15,5 @@ _MAX_LOGIN_CHARACTERS = 39
 LOGIN_PATTERN = f"[{LOGIN_CHARACTERS}]{{1,{_MAX_LOGIN_CHARACTERS}}}"
 """Regular expression that a whole login must match."""
 
-_LOGIN = re.compile(LOGIN_PATTERN)
-
-
-def is_login(text: str) -> bool:
-    """Return whether GitHub can have an account with this login."""
-    return _LOGIN.fullmatch(text) is not None
+LOGIN = re.compile(LOGIN_PATTERN)
+"""The pattern, compiled; `fullmatch` says whether GitHub can have an account of this login."""

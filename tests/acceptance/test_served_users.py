@@ -106,6 +106,10 @@ def test_other_users_are_refused_without_a_request_to_github(
     assert is_explanation(service.get(f"{path}&layout=activity&locale=ar&format=svg"))
     assert is_explanation(service.get(path, user_agent="github-camo (876de43e)"))
     assert is_png(service.get(f"{path}&format=png"))
+    # URLs of other services.
+    for other in ("/api", "/api/top-langs", "/api/pin"):
+        assert is_explanation(service.get(f"{other}?username={login}&repo=x", accept=IMAGE)), other
+    assert is_explanation(service.get(f"/?user={login}", accept=IMAGE))
     assert requests_sent(github) == sent
     assert service.get(f"/banners/{login}-default.json").json() == {"error": "banner doesn't exist"}
 

@@ -68,11 +68,7 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseCache:
-    """
-    Caches targets and responses, see the module.
-
-    `hits` counts responses by `CacheHit`.
-    """
+    """Caches targets and responses, see the module; `hits` counts responses by `CacheHit`."""
 
     def __init__(self, picture_cache: PictureCache, *, clock: Clock, base_path: str = "") -> None:
         self.picture_cache = picture_cache

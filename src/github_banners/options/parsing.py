@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from github_banners.errors import InvalidOption, InvalidType, closest_match
-from github_banners.logins import LOGIN_CHARACTERS, is_login
+from github_banners.logins import LOGIN, LOGIN_CHARACTERS
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
     MAX_SHOWN_NUMBERS,
@@ -322,7 +322,7 @@ def parse_login(value: object, *, field: str = "username") -> str:
 
     :raises InvalidOption: GitHub can have no such login
     """
-    if isinstance(value, str) and is_login(value):
+    if isinstance(value, str) and LOGIN.fullmatch(value):
         return value
     raise InvalidOption(field, to_display_text(value), _ALLOWED_LOGIN)
 

@@ -18,7 +18,7 @@ from typing import Any, NewType, TypeAlias, get_args, get_origin
 import durationpy
 import msgspec
 
-from github_banners.logins import is_login
+from github_banners.logins import LOGIN
 from github_banners.settings.addresses import parse_address
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -245,7 +245,7 @@ def parse_logins(text: str) -> tuple[Login, ...]:
     """
     words = re.split(r"[,;\s]+", re.sub(r"#.*", "", text))
     logins = [unquote(strip(word)).removeprefix("@") for word in words]
-    invalid = [login for login in logins if login and not is_login(login)]
+    invalid = [login for login in logins if login and not LOGIN.fullmatch(login)]
     if invalid:
         shown = [quote_for_message(login) for login in invalid[:_MAX_SHOWN_LOGINS]]
         hidden = len(invalid) - len(shown)
