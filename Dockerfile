@@ -12,7 +12,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip install --quiet --no-deps --no-build-isolation . \
     # Build tools are not needed at run time.
-    && pip uninstall --quiet --yes hatchling editables pathspec trove-classifiers pluggy \
+    && pip uninstall --quiet --yes hatchling hatch-fancy-pypi-readme editables pathspec trove-classifiers pluggy \
     && rm -rf /venv/lib/python3.13/site-packages/pip /venv/lib/python3.13/site-packages/pip-*
 
 FROM python:3.13-slim-bookworm
