@@ -685,11 +685,11 @@ TASKS: dict[str, set[str]] = {
     "refresh": {"refreshes_others", "refreshes_later", "finds_deleted", "releases_failed"},
     "data refresh": {"refreshes_data"},
     "versions": {"raises_remaining"},
-    "outbox": {"publishes", "gives_banners_back"},
+    "outbox": {"publishes", "release_banners"},
     "changes": {"hears_changes"},
     "forgotten users": {"forgets"},
     "gone users": {"removes_gone"},
-    "requests": {"notes_requests"},
+    "requests": {"record_requests"},
     "token owners": {"test_keep_running_after_any_error_restarts_the_task"},
 }
 """Every background task -> the cases that make it fail."""
