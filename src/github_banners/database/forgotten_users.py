@@ -209,9 +209,16 @@ async def count_removed_pictures(conn: Connection) -> int:
 async def delete_removed_pictures(conn: Connection, pictures: Sequence[RemovedPicture]) -> None:
     """Record that the storage has removed pictures, unless a higher version must be removed since."""
     query = """
-        delete from removed_pictures
-        using unnest(%s::text[], %s::bigint[]) as removed (path, version)
-        where removed.path = storage_path and removed.version = removed_pictures.version
+        with locked as (
+            select removed_pictures.storage_path
+            from unnest(%s::text[], %s::bigint[]) as removed (path, version)
+            join removed_pictures on removed_pictures.storage_path = removed.path
+                and removed_pictures.version = removed.version
+            order by removed_pictures.storage_path
+            for update of removed_pictures
+        )
+        delete from removed_pictures using locked
+        where locked.storage_path = removed_pictures.storage_path
     """
     paths = [picture.path for picture in pictures]
     await conn.execute(query, [paths, [picture.version for picture in pictures]])
