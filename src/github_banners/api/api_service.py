@@ -6,13 +6,12 @@ closes them in reverse.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,6 +19,7 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
+from github_banners.api.background_tasks import run_background_tasks
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
@@ -34,9 +34,9 @@ from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
+from github_banners.api.served_users import ServedUsers
 from github_banners.database.change_listener import ChangeListener
-from github_banners.database.connect import Database, error_text
-from github_banners.database.migrations import migrate
+from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
@@ -45,13 +45,12 @@ from github_banners.github.credentials import Budget, Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
-from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
 from github_banners.serving.framework import CorsMiddleware, build_app, expand_origins
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
-from github_banners.serving.service import Service
+from github_banners.serving.service import Service, background_task
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
@@ -60,17 +59,12 @@ from github_banners.stats.identity import IdentityLookup
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, Ttls
 
-_log = structlog.get_logger(__name__)
-
 # Room for ten thousand pictures and their owners. The process uses about a quarter more than is
 # counted here, since the overhead of Python objects is estimated.
 _PICTURES_BYTES = 80 << 20
 _SNAPSHOTS_BYTES = 24 << 20
 _PNGS_BYTES = 16 << 20
-_FIRST_ATTEMPT_TIMEOUT_SECONDS = 10.0
-_MIGRATE_RETRY_SECONDS = 1.0
 _RECORD_REQUESTS_INTERVAL_SECONDS = 60.0
-_STOP_TIMEOUT_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -92,9 +86,16 @@ async def open_api(
         budget = ReservedBudget(database, clock=clock)
         github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
         invalidations = Invalidations(clock=clock)
+        served_users = ServedUsers.from_settings(settings)
         banner_service = await stack.enter_async_context(
             _open_banner_service(
-                settings, database, github, backends, invalidations=invalidations, clock=clock
+                settings,
+                database,
+                github,
+                backends,
+                served_users,
+                invalidations=invalidations,
+                clock=clock,
             )
         )
         picture_cache = PictureCache(
@@ -104,23 +105,22 @@ async def open_api(
             invalidations=invalidations,
         )
         response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
+        served_users.watch(response_cache.clear)
         png_converter = _build_png_converter(metrics)
         stack.push_async_callback(png_converter.close)
         routes = _build_routes(
-            banner_service, picture_cache, response_cache, png_converter, settings
+            banner_service,
+            picture_cache,
+            response_cache,
+            png_converter,
+            served_users=served_users,
+            settings=settings,
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = build_application(routes, health, metrics, settings)
-        interval = settings.refresh_interval
-        refresh = Refresh(
-            database=database,
-            github=BatchFetcher(github, clock=clock),
-            interval=interval,
-            clock=clock,
-        )
-        data_refresh = DataRefresh(
-            database=database, github=DataFetcher(github), interval=interval, clock=clock
+        refresh, data_refresh = _build_refreshes(
+            database, github, served_users, interval=settings.refresh_interval, clock=clock
         )
         outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
@@ -136,6 +136,9 @@ async def open_api(
             "token owners": partial(group_by_account, github.sender, clock=clock),
         }
         tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
+        # It must not wait for the database, as the others do.
+        reading = keep_running("served users", served_users.run)
+        tasks.append(await stack.enter_async_context(background_task(reading, name="served users")))
         yield Service(application, metrics, tasks, response_cache)
 
 
@@ -145,6 +148,7 @@ async def _open_banner_service(
     database: Database,
     github: GitHubClient,
     backends: Backends,
+    served_users: ServedUsers,
     *,
     invalidations: Invalidations,
     clock: Clock,
@@ -179,6 +183,7 @@ async def _open_banner_service(
             data=BannerDataFinder(
                 lookup=lookup, data_lookup=data_lookup, database=database, clock=clock
             ),
+            served_users=served_users,
             database=database,
             backends=backends,
             refresh_interval=settings.refresh_interval,
@@ -215,6 +220,31 @@ def _build_png_converter(metrics: Metrics) -> PngConverter:
     return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
 
 
+def _build_refreshes(
+    database: Database,
+    github: GitHubClient,
+    served_users: ServedUsers,
+    *,
+    interval: timedelta,
+    clock: Clock,
+) -> tuple[Refresh, DataRefresh]:
+    refresh = Refresh(
+        database=database,
+        github=BatchFetcher(github, clock=clock),
+        interval=interval,
+        clock=clock,
+        served_users=served_users,
+    )
+    data_refresh = DataRefresh(
+        database=database,
+        github=DataFetcher(github),
+        interval=interval,
+        clock=clock,
+        served_users=served_users,
+    )
+    return refresh, data_refresh
+
+
 def _build_outbox(
     database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
 ) -> Outbox:
@@ -232,6 +262,8 @@ def _build_routes(
     picture_cache: PictureCache,
     response_cache: ResponseCache,
     png_converter: PngConverter,
+    *,
+    served_users: ServedUsers,
     settings: Settings,
 ) -> public_routes.BannerRoutes:
     return public_routes.BannerRoutes(
@@ -239,6 +271,7 @@ def _build_routes(
         pictures=picture_cache,
         cache=response_cache,
         png_converter=png_converter,
+        served_users=served_users,
         rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
         request_timeout_seconds=settings.request_timeout.total_seconds(),
@@ -297,85 +330,6 @@ async def _open_github(
             clock=clock,
             budget=budget,
         )
-
-
-@asynccontextmanager
-async def run_background_tasks(
-    conninfo: str, work: Mapping[str, Callable[[], Awaitable[None]]]
-) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """
-    Migrate the database, then run `work` as tasks; while the database is down they wait.
-
-    Errors in data, of the database or of GitHub end none of these tasks.
-    """
-    attempted, ready = asyncio.Event(), asyncio.Event()
-    migrating = migrate_until_ready(conninfo, attempted=attempted, ready=ready)
-    tasks = [asyncio.create_task(migrating, name="migrate")]
-    tasks += [
-        asyncio.create_task(_run_after(ready, name, run), name=name) for name, run in work.items()
-    ]
-    try:
-        await _wait_for_first_attempt(tasks[0], attempted)
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=_STOP_TIMEOUT_SECONDS)
-
-
-async def _run_after(ready: asyncio.Event, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    await ready.wait()
-    await keep_running(name, work)
-    await asyncio.Event().wait()
-
-
-async def _wait_for_first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event) -> None:
-    """
-    Wait until the first migration has succeeded or failed, but not for a server that is silent.
-
-    Raises the error of a migration that ended for good.
-    """
-    first_attempt = asyncio.create_task(attempted.wait(), name="first attempt")
-    try:
-        await asyncio.wait(
-            {migrating, first_attempt},
-            timeout=_FIRST_ATTEMPT_TIMEOUT_SECONDS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-    finally:
-        first_attempt.cancel()
-    if migrating.done():
-        migrating.result()
-
-
-async def migrate_until_ready(
-    conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event
-) -> None:
-    """
-    Migrate, then wait until cancelled.
-
-    The first attempt raises errors that an operator must fix; later ones are logged and retried,
-    because the service already answers by then.
-    """
-    throttle = LogThrottle(time.monotonic)
-    while not ready.is_set():
-        try:
-            await migrate(conninfo, explain_login_errors=not attempted.is_set())
-            ready.set()
-        except DatabaseUnavailable as error:
-            if not attempted.is_set():
-                _log.warning("database.down_at_start", reason=str(error))
-            attempted.set()
-            await asyncio.sleep(_MIGRATE_RETRY_SECONDS)
-        except Exception as error:
-            if not attempted.is_set():
-                raise
-            if throttle.allows(str(error)):
-                _log.error("database.not_migrated", reason=error_text(error))
-            await asyncio.sleep(_MIGRATE_RETRY_SECONDS)
-    _log.info("database.migrated")
-    attempted.set()
-    await asyncio.Event().wait()
 
 
 async def _record_requests(cache: ResponseCache, refresh: Refresh) -> None:
