@@ -108,7 +108,8 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 
 lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --group build -o requirements.txt
-	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --extra embedded --extra otel --group build -c requirements.txt -o requirements-otel.txt
+	@$(LOCK) --extra embedded --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
 	@$(LOCK) --extra embedded --group release -c requirements-dev.txt -o requirements-release.txt
 

@@ -19,7 +19,7 @@ LOOKUP, EVENTS, FAULTS, STORES = (
 )
 ONE_STALE_OWNER = LOOKUP + "find_by_login_unforeseen_error_in_a_batch_fails_one_owner"
 CASES = {
-    "api.api_service:run_background_tasks": FAULTS + "failing_statement_ends_no_background_task",
+    "api.background:run_background_tasks": FAULTS + "failing_statement_ends_no_background_task",
     "api.banner_service:BannerService.read_stored_drawing": (
         "integration/test_outbox.py::test_read_stored_drawing_failure_is_none"
     ),
@@ -76,7 +76,7 @@ CASES = {
 """The place that starts a task (`package.module:function`) -> the test."""
 
 NO_DATA = {
-    "api.api_service:_wait_for_first_attempt": "waits for an event",
+    "api.background:_wait_for_first_attempt": "waits for an event",
     "api.public_routes:page_routes.docs_page": "reads our own file for a request",
     "tasks:wait_with_timeout": "waits for another task",
     "render_once:show_progress": "writes to a terminal",

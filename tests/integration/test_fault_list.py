@@ -20,7 +20,7 @@ from psycopg import errors
 
 import github_banners
 from github_banners import circuit_breaker
-from github_banners.api import api_service, background, outbox
+from github_banners.api import background, outbox
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
@@ -370,7 +370,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
         with psycopg.connect(scene.conninfo, autocommit=True) as conn:
             conn.cursor().execute("drop schema public cascade; create schema public")
         migrating = asyncio.create_task(
-            api_service.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
+            background.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
         )
         try:
             with fault.failing(make, times=1):
@@ -547,9 +547,9 @@ TASKS: dict[str, set[str]] = {
     "refresh": {"refreshes_others", "refreshes_later", "finds_deleted", "releases_failed"},
     "data refresh": {"refreshes_data"},
     "versions": {"raises_remaining"},
-    "outbox": {"publishes", "gives_banners_back"},
+    "outbox": {"publishes", "release_banners"},
     "changes": {"hears_changes"},
-    "requests": {"notes_requests"},
+    "requests": {"record_requests"},
     "token owners": {"test_keep_running_after_any_error_restarts_the_task"},
 }
 """Every background task -> the cases that make it fail."""
@@ -606,7 +606,7 @@ async def test_failing_statement_ends_no_background_task(
     monkeypatch.setattr(outbox, "_IDLE_SECONDS", 0.01)
     monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
     monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
-    monkeypatch.setattr(api_service, "_MIGRATE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(background, "_MIGRATE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(circuit_breaker, "PROBE_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(budget_module, "_PROBE_POLL_SECONDS", 0.001)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)

@@ -6,20 +6,18 @@ closes them in reverse.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
-from github_banners.api.background import keep_running
+from github_banners.api.background import run_background_tasks
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
@@ -33,9 +31,9 @@ from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import PictureCache, ResponseCache
+from github_banners.api.tracing import create_database
 from github_banners.database.change_listener import ChangeListener
-from github_banners.database.connect import Database, error_text
-from github_banners.database.migrations import migrate
+from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
@@ -44,13 +42,13 @@ from github_banners.github.credentials import Budget, Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
-from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
 from github_banners.serving.framework import CorsMiddleware, build_app
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
+from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
@@ -59,17 +57,12 @@ from github_banners.stats.identity import IdentityLookup
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, Ttls
 
-_log = structlog.get_logger(__name__)
-
 # Room for ten thousand pictures and their owners. The process uses about a quarter more than is
 # counted here, since the overhead of Python objects is estimated.
 _PICTURES_BYTES = 80 << 20
 _SNAPSHOTS_BYTES = 24 << 20
 _PNGS_BYTES = 16 << 20
-_FIRST_ATTEMPT_TIMEOUT_SECONDS = 10.0
-_MIGRATE_RETRY_SECONDS = 1.0
 _RECORD_REQUESTS_INTERVAL_SECONDS = 60.0
-_STOP_TIMEOUT_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -80,6 +73,7 @@ async def open_api(
     backends: Backends,
     metrics: Metrics,
     clock: Clock = utc_now,
+    tracing: Tracing = OFF,
 ) -> AsyncIterator[Service]:
     """
     Open the api: an ASGI application without a lifespan of its own, and its background tasks.
@@ -87,9 +81,11 @@ async def open_api(
     `backends` draw, store and publish banners. `clock` returns the current time in UTC.
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database(conninfo))
+        database = await stack.enter_async_context(create_database(conninfo, tracing=tracing))
         budget = ReservedBudget(database, clock=clock)
-        github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
+        github = await stack.enter_async_context(
+            _open_github(settings, budget=budget, clock=clock, tracing=tracing)
+        )
         invalidations = Invalidations(clock=clock)
         banner_service = await stack.enter_async_context(
             _open_banner_service(
@@ -110,7 +106,7 @@ async def open_api(
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
-        application = build_application(routes, health, metrics, settings)
+        application = build_application(routes, health, metrics, settings, tracing=tracing)
         interval = settings.refresh_interval
         refresh = Refresh(
             database=database,
@@ -246,7 +242,12 @@ def _build_routes(
 
 
 def build_application(
-    routes: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
+    routes: public_routes.BannerRoutes,
+    health: Health,
+    metrics: Metrics,
+    settings: Settings,
+    *,
+    tracing: Tracing = OFF,
 ) -> Starlette:
     """Build the application of the api with all routes and its middleware."""
     base_path = base_path_from_url(settings.public_url)
@@ -268,6 +269,7 @@ def build_application(
         ],
         middleware=[
             *strip_base_path,
+            *tracing.middleware(public_routes.route_label),
             Middleware(CorsMiddleware, origins=expand_origins(settings.cors_origins)),
             Middleware(
                 RequestMetricsMiddleware, metrics=metrics, label_path=public_routes.route_label
@@ -281,10 +283,12 @@ def build_application(
 
 @asynccontextmanager
 async def _open_github(
-    settings: Settings, *, budget: Budget, clock: Clock
+    settings: Settings, *, budget: Budget, clock: Clock, tracing: Tracing
 ) -> AsyncIterator[GitHubClient]:
     async with open_github_http(
-        timeout=settings.request_timeout, api_url=settings.github_api_url
+        timeout=settings.request_timeout,
+        api_url=settings.github_api_url,
+        wrap_transport=tracing.trace_github_requests,
     ) as http:
         yield GitHubClient(
             http,
@@ -294,85 +298,6 @@ async def _open_github(
             clock=clock,
             budget=budget,
         )
-
-
-@asynccontextmanager
-async def run_background_tasks(
-    conninfo: str, work: Mapping[str, Callable[[], Awaitable[None]]]
-) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """
-    Migrate the database, then run `work` as tasks; while the database is down they wait.
-
-    Errors in data, of the database or of GitHub end none of these tasks.
-    """
-    attempted, ready = asyncio.Event(), asyncio.Event()
-    migrating = migrate_until_ready(conninfo, attempted=attempted, ready=ready)
-    tasks = [asyncio.create_task(migrating, name="migrate")]
-    tasks += [
-        asyncio.create_task(_run_after(ready, name, run), name=name) for name, run in work.items()
-    ]
-    try:
-        await _wait_for_first_attempt(tasks[0], attempted)
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=_STOP_TIMEOUT_SECONDS)
-
-
-async def _run_after(ready: asyncio.Event, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    await ready.wait()
-    await keep_running(name, work)
-    await asyncio.Event().wait()
-
-
-async def _wait_for_first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event) -> None:
-    """
-    Wait until the first migration has succeeded or failed, but not for a server that is silent.
-
-    Raises the error of a migration that ended for good.
-    """
-    first_attempt = asyncio.create_task(attempted.wait(), name="first attempt")
-    try:
-        await asyncio.wait(
-            {migrating, first_attempt},
-            timeout=_FIRST_ATTEMPT_TIMEOUT_SECONDS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-    finally:
-        first_attempt.cancel()
-    if migrating.done():
-        migrating.result()
-
-
-async def migrate_until_ready(
-    conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event
-) -> None:
-    """
-    Migrate, then wait until cancelled.
-
-    The first attempt raises errors that an operator must fix; later ones are logged and retried,
-    because the service already answers by then.
-    """
-    throttle = LogThrottle(time.monotonic)
-    while not ready.is_set():
-        try:
-            await migrate(conninfo, explain_login_errors=not attempted.is_set())
-            ready.set()
-        except DatabaseUnavailable as error:
-            if not attempted.is_set():
-                _log.warning("database.down_at_start", reason=str(error))
-            attempted.set()
-            await asyncio.sleep(_MIGRATE_RETRY_SECONDS)
-        except Exception as error:
-            if not attempted.is_set():
-                raise
-            if throttle.allows(str(error)):
-                _log.error("database.not_migrated", reason=error_text(error))
-            await asyncio.sleep(_MIGRATE_RETRY_SECONDS)
-    _log.info("database.migrated")
-    attempted.set()
-    await asyncio.Event().wait()
 
 
 async def _record_requests(cache: ResponseCache, refresh: Refresh) -> None:
