@@ -26,6 +26,7 @@ from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
+from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
@@ -121,6 +122,8 @@ async def open_api(
         change_listener = ChangeListener(
             conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
         )
+        measurements = Measurements(database=database, accounts=github.sender.accounts, clock=clock)
+        measurements.register(metrics)
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "refresh": refresh.run,
             "data refresh": data_refresh.run,
@@ -128,6 +131,7 @@ async def open_api(
             "outbox": outbox.run,
             "changes": change_listener.run,
             "requests": partial(_record_requests, response_cache, refresh),
+            "measurements": measurements.run,
             "token owners": partial(group_by_account, github.sender, clock=clock),
         }
         tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
@@ -252,7 +256,12 @@ def build_application(
     """Build the application of the api with all routes and its middleware."""
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
-    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
+    count_error = metrics.counter(
+        "errors_total", "Errors of responses, by kind and status.", labels=("error", "status")
+    )
+    error_handler = ErrorHandler(
+        host=host, draw_png=routes.draw_png, base_path=base_path, count=count_error
+    )
     strip_base_path = (
         [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
     )

@@ -112,6 +112,11 @@ def _update_consumer_factory(
         label_values=Outcome,
     )
     metrics.unlabelled_gauge(
+        "updates_lag",
+        "Updates in Kafka that were not received, of the partitions assigned to this process.",
+        callback=lambda: consumer.lag,
+    )
+    metrics.unlabelled_gauge(
         "updates_unfinished",
         "Updates that were received and are not finished.",
         callback=lambda: sum(updates.unfinished for updates in running),

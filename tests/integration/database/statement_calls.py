@@ -13,6 +13,7 @@ import msgspec
 
 from github_banners.database import (
     account_budgets,
+    backlogs,
     banner_versions,
     banners,
     data_leases,
@@ -289,6 +290,11 @@ async def share_budget(conn: Connection, sample: Sample) -> None:
     )
 
 
+async def measure_backlogs(conn: Connection, sample: Sample) -> None:
+    measured = await backlogs.select_backlogs(conn, now=sample.now)
+    assert measured.unpublished_banners == backlogs.MAX_COUNTED
+
+
 CALLS: dict[str, Call] = {
     "request: look up": look_up,
     "request: look up data": look_up_data,
@@ -309,5 +315,6 @@ CALLS: dict[str, Call] = {
     "data: save sizes and a repository": save_other_data,
     "bookkeeping: 1,000 requests": record_requests,
     "bookkeeping: budget": share_budget,
+    "bookkeeping: backlogs": measure_backlogs,
 }
 """What the service does, by a description."""
