@@ -8,7 +8,7 @@ DOCUMENTATION := $(VENV)/.installed-docs
 RELEASE := $(VENV)/.installed-release
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check lock clean
+.PHONY: help install demo serve test test-fast check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check lock prometheus-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,11 @@ lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
 	@$(LOCK) --extra embedded --group release -c requirements-dev.txt -o requirements-release.txt
+
+# promtool is in Debian's package `prometheus`.
+prometheus-check: ## test the alerts in deploy/prometheus; needs promtool
+	@promtool check rules deploy/prometheus/rules.yml
+	@promtool test rules deploy/prometheus/rules.test.yml
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
