@@ -6,12 +6,13 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 DOCUMENTATION := $(VENV)/.installed-docs
 RELEASE := $(VENV)/.installed-release
+CHECKS := $(VENV)/.installed-checks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check lock prometheus-check clean
+.PHONY: help install demo serve test test-fast check workflows-check kubernetes-check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check prometheus-check lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## build .venv with the command github-banners
 
@@ -52,6 +53,23 @@ check: $(DEVELOPMENT) ## format, lint, spelling, types, rules of the architectur
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -p no:xdist tests/architecture
+
+workflows-check: $(CHECKS) $(BIN)/actionlint ## check the GitHub workflows and the action; needs Go
+	@$(BIN)/actionlint
+	@$(BIN)/zizmor --offline --no-progress .
+
+# The oldest version that has all used fields, and the newest one that kubernetes-validate knows.
+kubernetes-check: $(CHECKS) $(BIN)/kustomize ## build and validate deploy/kubernetes; needs Go
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; set -e; \
+	cp -r deploy/kubernetes/secrets "$$folder"; \
+	cp deploy/kubernetes/secrets/secrets.env.example "$$folder/secrets/secrets.env"; \
+	for source in deploy/kubernetes/base deploy/kubernetes/overlays/production "$$folder/secrets"; do \
+		$(BIN)/kustomize build "$$source" >"$$folder/built.yaml"; \
+		for version in 1.30 1.37; do \
+			$(BIN)/kubernetes-validate --strict --quiet -k $$version "$$folder/built.yaml"; \
+		done; \
+		echo "$$source: $$(grep -c '^kind:' "$$folder/built.yaml") resources are valid"; \
+	done
 
 SPELLED := $$(git ls-files '*.py' '*.md' '*.sql' '*.yaml' '*.yml' Makefile pyproject.toml)
 
@@ -112,6 +130,8 @@ lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
 	@$(LOCK) --extra embedded --group release -c requirements-dev.txt -o requirements-release.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --group checks -c requirements-dev.txt -o requirements-checks.txt
 
 # promtool is in Debian's package `prometheus`.
 prometheus-check: ## test the alerts in deploy/prometheus; needs promtool
@@ -145,3 +165,14 @@ $(RELEASE): requirements-release.txt $(RUNTIME)
 	@echo "Installing build and twine"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-release.txt
 	@touch $@
+
+$(CHECKS): requirements-checks.txt $(DEVELOPMENT)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checks.txt
+	@touch $@
+
+# Versions are pinned; Go verifies modules by its checksum database.
+$(BIN)/actionlint: | $(RUNTIME)
+	@GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+$(BIN)/kustomize: | $(RUNTIME)
+	@GOBIN=$(abspath $(BIN)) go install sigs.k8s.io/kustomize/kustomize/v5@v5.6.0

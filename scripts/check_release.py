@@ -41,6 +41,8 @@ class CheckFailed(Exception):
 def main() -> None:
     """Run all checks; exit with code 1 at the first that fails."""
     with tempfile.TemporaryDirectory() as folder:
+        # Started by root, PostgreSQL runs as another user.
+        Path(folder).chmod(0o755)
         try:
             check_release(Path(folder))
         except CheckFailed as error:

@@ -1,21 +1,21 @@
 """
-Render one banner directly from GitHub, without a database or a cache.
+Render banners directly from GitHub, without a database or a cache.
 
-The output file is replaced atomically, and only after the banner was rendered.
+An output file is replaced atomically, and only after its banner was rendered.
 """
 
 import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TextIO
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.errors import ConfigurationError, UnknownRepository
+from github_banners.errors import ConfigurationError, NotFound, Unavailable, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.data_fetcher import DataFetcher
@@ -46,17 +46,40 @@ async def render_banner(
     :raises NotFound: there is no such owner or repository, or there are no visible contributions
     :raises Unavailable: GitHub is unavailable, or needs a token
     """
+    async with _open_client(settings, clock=clock) as github:
+        return draw(await fetch_snapshot(github, login, options, clock=clock), options)
+
+
+async def render_banners(
+    settings: Settings, requests: Iterable[tuple[str, BannerOptions]], *, clock: Clock = utc_now
+) -> list[bytes | NotFound | Unavailable]:
+    """
+    Render a banner for each login with its options, as `render_banner` does.
+
+    In place of a banner that can't be rendered, the list has its error.
+    """
+    results: list[bytes | NotFound | Unavailable] = []
+    async with _open_client(settings, clock=clock) as github:
+        for login, options in requests:
+            try:
+                results.append(draw(await fetch_snapshot(github, login, options, clock=clock), options))
+            except (NotFound, Unavailable) as error:
+                results.append(error)
+    return results
+
+
+@asynccontextmanager
+async def _open_client(settings: Settings, *, clock: Clock) -> AsyncIterator[GitHubClient]:
     async with open_github_http(
         timeout=settings.request_timeout, api_url=settings.github_api_url
     ) as http:
-        github = GitHubClient(
+        yield GitHubClient(
             http,
             api_url=settings.github_api_url,
             accounts=create_accounts(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
         )
-        return draw(await fetch_snapshot(github, login, options, clock=clock), options)
 
 
 async def fetch_snapshot(

@@ -94,6 +94,37 @@ def test_gateway_merges_concurrent_requests(
     assert count_previews(service) == before + 1
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api?username=LOGIN",
+        "/api/top-langs/?username=LOGIN&layout=compact",
+        "/?user=LOGIN&theme=dark",
+    ],
+)
+def test_gateway_caches_urls_of_other_services(gateway: Gateway, path: str) -> None:
+    url = path.replace("LOGIN", new_login())
+    pictures = [gateway.get(url, accept="image/*") for _ in range(2)]
+    assert [picture.headers["x-cache"] for picture in pictures] == ["MISS", "HIT"]
+    assert pictures[0].headers["content-type"].startswith("image/svg+xml")
+    assert pictures[0].content == pictures[1].content
+    missing = gateway.get(path.replace("LOGIN", missing_login()), accept="application/json")
+    assert (missing.status_code, missing.json()["error"]) == (404, "user doesn't exist")
+
+
+def test_gateway_never_caches_json_of_streaks(gateway: Gateway) -> None:
+    for _ in range(2):
+        response = gateway.get(f"/?user={KNOWN}&type=json", accept="*/*")
+        assert response.headers["x-cache"] == "BYPASS"
+        assert response.json()["username"] == KNOWN
+
+
+def test_gateway_forwards_page_without_user(gateway: Gateway) -> None:
+    page = gateway.get("/?username=mia-maintains", accept="text/html")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "x-cache" not in page.headers
+
+
 def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
     zipped = gateway.get(PREVIEW, accept="image/*", accept_encoding="br, gzip;q=0.5")
     plain = gateway.get(PREVIEW, accept="image/*", accept_encoding="identity")

@@ -138,3 +138,33 @@ def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
     assert "Fetching mia-maintains from GitHub … 0.0 s" in output
     assert output.endswith("\r\x1b[K")
     assert "\n" not in output
+
+
+def test_render_list_writes_files_and_reports_each_failure(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    banner_list = tmp_path / "list.txt"
+    banner_list.write_bytes(
+        b"\xef\xbb\xbfbanner.svg\n'a folder/card.png' layout=card\ngone.svg username=nobody-of-this\n"
+    )
+    folder = tmp_path / "out"
+    arguments = ["render-list", str(banner_list), "--user", "mia-maintains", "--folder"]
+    result = run(*arguments, str(folder), env=env)
+    assert result.returncode == 1
+    assert result.stdout == "Wrote banner.svg.\nWrote a folder/card.png.\n"
+    assert result.stderr == "Line 3: GitHub has no user or organisation called nobody-of-this.\n"
+    assert (
+        run("render", "mia-maintains", env=env).stdout.encode()
+        == (folder / "banner.svg").read_bytes()
+    )
+    assert (folder / "a folder/card.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_render_list_with_invalid_line_writes_nothing(tmp_path: Path) -> None:
+    banner_list, folder = tmp_path / "list.txt", tmp_path / "out"
+    banner_list.write_text("banner.svg\nbanner.gif\n")
+    arguments = ["render-list", str(banner_list), "--user", "mia", "--folder", str(folder)]
+    result = run(*arguments, env=environment(GITHUB_API_URL="http://127.0.0.1:1"))
+    assert result.returncode == 2
+    assert result.stderr == "Line 2: 'banner.gif' must end in .svg or .png.\n"
+    assert not folder.exists()

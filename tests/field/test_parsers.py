@@ -44,7 +44,14 @@ from github_banners.messaging.record_batches import read_batches
 from github_banners.messaging.schemas import BatchedBanner, PreviewRequest, StoreRequest
 from github_banners.messaging.signature_middleware import content_length_exceeds
 from github_banners.messaging.signing import Signer
-from github_banners.options import OPTIONS, parse_options, parse_options_leniently, parse_query
+from github_banners.options import (
+    CARDS,
+    OPTIONS,
+    parse_options,
+    parse_options_leniently,
+    parse_query,
+    translate_url,
+)
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
 from github_banners.storage import bucket_store
@@ -232,6 +239,21 @@ def parse_banner_query(query: str) -> None:
     parse_options(raw_options)
 
 
+def foreign_query_inputs(_: str) -> Iterator[Input]:
+    parameters = {each.options: each.name for card in CARDS for each in card.parameters}
+    for parameter in parameters.values():
+        for name, text in TEXTS.items():
+            yield f"{name} as {parameter}", f"username=ada&user=ada&repo=a&{parameter}={text}"
+    yield "many fields", "user&" * 10_000
+
+
+def parse_foreign_query(query: str) -> None:
+    for card in CARDS:
+        translated = translate_url(card.path, query)
+        if translated is not None and card.is_served:
+            parse_banner_query(translated)
+
+
 def read_banner_row(options: bytes, needs: Sequence[str] = ()) -> object:
     times = [NOW] * 3
     text = options.decode(errors="replace")
@@ -382,6 +404,17 @@ CASES = [
         lambda text: negotiate_language("", text),
         "de-AT, fr;q=0.5, *;q=0.1",
         texts,
+    ),
+    Case(
+        "options: a URL of another service",
+        (
+            "options.compatibility:_read_number",
+            "options.compatibility:_to_radius",
+            "options.compatibility:_to_langs_count",
+        ),
+        parse_foreign_query,
+        "username=ada&user=ada&repo=a&border_radius=4.5&langs_count=8&size_weight=0.5",
+        foreign_query_inputs,
     ),
     Case(
         "github: owners by login",

@@ -24,6 +24,7 @@ from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
+from github_banners.api.compatibility import TranslateUrlMiddleware
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.measurements import Measurements
@@ -284,6 +285,8 @@ def build_application(
                 RequestMetricsMiddleware, metrics=metrics, label_path=public_routes.route_label
             ),
             Middleware(TraceMiddleware),
+            # Within the metrics, whose labels are the requested paths.
+            Middleware(TranslateUrlMiddleware),
         ],
         on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
         paths_with_slash=PAGE_PATH,

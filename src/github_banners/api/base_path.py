@@ -17,6 +17,8 @@ from github_banners.settings import Network
 
 _AUTHORITY = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _OWN_PATHS = ("/banners", "/docs", "/page", "/healthz", "/readyz")
+# The paths of github-readme-stats. A service whose base path is `/api` has its page there.
+_COMPATIBLE_PATH = "/api"
 
 
 def base_path_from_url(public_url: str | None) -> str:
@@ -52,22 +54,23 @@ class StripBasePathMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the path below the base path."""
-        if scope["type"] == "http" and self._is_below(scope["path"]):
+        if scope["type"] == "http" and is_below(scope["path"], base_path=self._path):
             path, raw_path = scope["path"], scope["raw_path"]
             is_literal = raw_path[: len(self._raw)] == self._raw
             raw_rest = raw_path[len(self._raw) :] if is_literal else raw_path
             scope = {**scope, "path": path[len(self._path) :] or "/", "raw_path": raw_rest or b"/"}
         await self._app(scope, receive, send)
 
-    def _is_below(self, path: str) -> bool:
-        """
-        Return whether a path starts with the base path.
 
-        A base path may be called like a path of ours, as `/banners`: then the rest decides.
-        """
-        if not path.startswith(self._path):
-            return False
-        rest = path[len(self._path) :]
-        if rest in {"", "/"}:
-            return self._path not in _OWN_PATHS
-        return any(rest == path or rest.startswith(f"{path}/") for path in _OWN_PATHS)
+def is_below(path: str, *, base_path: str) -> bool:
+    """
+    Return whether a path starts with the base path; both are decoded.
+
+    A base path may be called like a path of ours, as `/banners`: then the rest decides.
+    """
+    if not path.startswith(base_path):
+        return False
+    rest = path[len(base_path) :]
+    if rest in {"", "/"}:
+        return base_path not in _OWN_PATHS
+    return any(rest == own or rest.startswith(f"{own}/") for own in (*_OWN_PATHS, _COMPATIBLE_PATH))

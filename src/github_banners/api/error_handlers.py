@@ -26,6 +26,7 @@ from github_banners.api.banner_responses import (
     is_image_loader,
     requests_picture,
 )
+from github_banners.api.compatibility import PREVIEW_PATH
 from github_banners.drawing import explain
 from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner
@@ -37,7 +38,7 @@ from github_banners.serving.framework import (
     to_starlette_response,
 )
 
-_BANNERS_PREFIX, _PREVIEW_PATH = "/banners/", "/banners/preview"
+_BANNERS_PREFIX = "/banners/"
 
 
 DrawPng: TypeAlias = Callable[[Request, Picture], Awaitable[Picture | None]]
@@ -94,7 +95,12 @@ class ErrorHandler:
     ) -> Response:
         """Draw an explanation card in the theme and locale of the request, as PNG if requested."""
         query = _query(request)
-        drawing = explain(error, options=parse_options_leniently(query), host=self._host)
+        drawing = explain(
+            error,
+            options=parse_options_leniently(query),
+            host=self._host,
+            login_parameter=getattr(request.state, "login_parameter", "username"),
+        )
         if is_open_graph_path(_path(request)):
             drawing = draw_open_graph(drawing)
         if _requested_format(request, query) != "png":
@@ -134,7 +140,7 @@ def _explanation_vary(request: Request) -> str | None:
 def _requested_format(request: Request, query: Mapping[str, str]) -> str:
     """Return the requested format: `format` of a preview, the suffix of a permanent banner."""
     path = _path(request)
-    if path == _PREVIEW_PATH:
+    if path == PREVIEW_PATH:
         return query.get("format", "").strip().lower()
     return PurePosixPath(path).suffix.lower().removeprefix(".")
 

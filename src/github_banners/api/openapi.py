@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from github_banners.api.banner_page import OPEN_GRAPH_FILE
+from github_banners.api.openapi_compatibility import build_compatible_paths
 from github_banners.api.openapi_responses import (
     RETRYABLE_ERRORS,
     UNKNOWN_OPTIONS,
@@ -139,13 +140,17 @@ def build_document(*, formats: Sequence[str], version: str, base_path: str = "")
             "description": _DESCRIPTION,
         },
         **servers,
-        "tags": [{"name": "Banners"}, {"name": "Health"}],
+        "tags": [{"name": "Banners"}, {"name": "Other services"}, {"name": "Health"}],
         "paths": {
             "/banners/preview": {"get": _preview_operation(formats)},
             "/banners/{name}/": {"get": _get_page_operation()},
             f"/banners/{{name}}/{OPEN_GRAPH_FILE}": {"get": _get_open_graph_operation()},
             "/banners": {"post": _create_banner_operation()},
             "/banners/{name}": {"get": _get_banner_operation(formats)},
+            **build_compatible_paths(
+                {"username": _plain(_USERNAME), "repo": _plain(option_schema("repo"))},
+                responses=_preview_operation(formats)["responses"],
+            ),
             "/healthz": {"get": _health_operation("alive", "Is the process alive?")},
             "/readyz": {"get": _health_operation("ready", "Can the service serve banners?")},
         },
@@ -314,9 +319,9 @@ def _parameter(
     name: str, schema: JsonSchema, *, location: str = "query", required: bool = False
 ) -> JsonSchema:
     """Build a parameter object; lists are comma-separated (`style: form`, no `explode`)."""
-    plain = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
     notes = [schema.get("description"), name in _ALIASES and f"also written `{_ALIASES[name]}`"]
-    parameter: JsonSchema = {"name": name, "in": location, "required": required, "schema": plain}
+    parameter: JsonSchema = {"name": name, "in": location, "required": required}
+    parameter["schema"] = _plain(schema)
     if any(notes):
         parameter["description"] = "; ".join(note.rstrip(".") for note in notes if note)
     if "examples" in schema:
@@ -324,6 +329,11 @@ def _parameter(
     if schema["type"] == "array":
         parameter |= {"style": "form", "explode": False}
     return parameter
+
+
+def _plain(schema: JsonSchema) -> JsonSchema:
+    """Return a schema without what a parameter has outside of it."""
+    return {key: value for key, value in schema.items() if key not in {"description", "examples"}}
 
 
 def _banner_responses(formats: Sequence[str]) -> JsonSchema:

@@ -30,6 +30,7 @@ from github_banners.api.banner_responses import (
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
+from github_banners.api.compatibility import COMPATIBLE_PATHS, PREVIEW_PATH
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema
@@ -58,7 +59,10 @@ _MAX_DRAINED_BYTES = 16 << 20
 _BODY_TIMEOUT_SECONDS = 5.0
 FORMATS = ("svg", "png", "json")
 _SUFFIXES = {f".{response_format}": response_format for response_format in FORMATS}
-_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz", "/"}
+_LABELLED_PATHS = {
+    *("/banners", PREVIEW_PATH, "/docs", "/healthz", "/readyz", "/"),
+    *COMPATIBLE_PATHS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class BannerRoutes:
     def routes(self) -> list[Route]:
         """Build the routes; `preview` comes first, since it would match as a banner name."""
         return [
-            Route("/banners/preview", self.preview),
+            Route(PREVIEW_PATH, self.preview),
             Route("/banners/{name}", self.get_banner),
             Route("/banners", self.create_banner, methods=["POST"]),
         ]
@@ -322,6 +326,8 @@ def route_label(path: str) -> str | None:
     """Return the metric label of a path, None for unknown paths; the set of labels is small."""
     if path in _LABELLED_PATHS:
         return path
+    if path.rstrip("/") in COMPATIBLE_PATHS:
+        return path.rstrip("/")
     if is_page_path(path):
         return "/banners/{name}/"
     if is_open_graph_path(path):

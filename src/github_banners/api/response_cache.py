@@ -22,6 +22,7 @@ import msgspec
 
 from github_banners.api.backends import Draw, draw_locally
 from github_banners.api.banner_responses import Picture, raw_picture_response
+from github_banners.api.compatibility import PREVIEW_PATH, to_preview_target
 from github_banners.cache import ByteBoundedLru
 from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
@@ -38,7 +39,7 @@ Variant: TypeAlias = Callable[[Picture], Picture | None]
 """Returns a cached picture in another format, or None."""
 
 _PICTURE_OVERHEAD_BYTES = 700
-_BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
+_BANNERS, _PREVIEW = b"/banners/", PREVIEW_PATH.encode()
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
 # `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the framework.
 _ESCAPED_AMPERSAND = b"amp;"
@@ -240,6 +241,8 @@ class ResponseCache:
     def _normalize_public_target(self, target: bytes) -> bytes | None:
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
+        elif not target.startswith(_BANNERS) and len(target) <= _MAX_TARGET_BYTES:
+            target = to_preview_target(target, base_path=self._base_path) or target
         return normalize_target(target)
 
     def _find(self, normalized: bytes) -> CachedPicture | None:

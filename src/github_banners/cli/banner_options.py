@@ -19,9 +19,11 @@ from github_banners.errors import (
     NoContributions,
     NotFound,
     TokenRequired,
+    Unavailable,
     UnknownRepository,
 )
 from github_banners.options import LIST_OPTIONS, OPTIONS, BannerOptions, allowed_values
+from github_banners.settings import Settings
 
 _MAX_LISTED, _FIRST_LISTED = 20, 3
 
@@ -42,15 +44,24 @@ def add_banner_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def format_input_error(error: InvalidInput) -> str:
+def format_input_error(error: InvalidInput, *, is_flag: bool = True) -> str:
     """Build the message for an invalid option or, if the field is in upper case, argument."""
-    name = error.field if error.field.isupper() else _flag(error.field)
+    name = _flag(error.field) if is_flag and not error.field.isupper() else error.field
     end = f"; did you mean {error.suggestion}?" if error.suggestion else "."
     return f"{name} can't be {error.value!r}: it takes {_enumerate(error.allowed)}{end}"
 
 
-def format_missing_data(error: NotFound | TokenRequired, login: str) -> str:
-    """Build the message for data that GitHub does not have of an owner, or not without a token."""
+def format_github_error(error: NotFound | Unavailable, login: str, settings: Settings) -> str:
+    """Build the message for data that GitHub does not have of an owner or can't return, without secrets."""
+    if isinstance(error, NotFound | TokenRequired):
+        return _format_missing_data(error, login)
+    from github_banners.serving.logs import Redactor
+
+    reason = Redactor(settings.secrets).redact_text(error)
+    return f"GitHub at {settings.github_api_url} did not answer: {reason}"
+
+
+def _format_missing_data(error: NotFound | TokenRequired, login: str) -> str:
     if isinstance(error, UnknownRepository):
         end = f" Did you mean {error.suggestion}?" if error.suggestion else ""
         return f"{login} has no public repository called {error.name}.{end}"

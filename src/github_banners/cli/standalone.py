@@ -11,8 +11,8 @@ import typer
 
 from github_banners.cli.banner_options import (
     add_banner_options,
+    format_github_error,
     format_input_error,
-    format_missing_data,
     to_raw_options,
 )
 from github_banners.cli.base import (
@@ -31,7 +31,6 @@ from github_banners.errors import (
     ConfigurationError,
     InvalidInput,
     NotFound,
-    TokenRequired,
     Unavailable,
 )
 from github_banners.options import BannerOptions, parse_login, parse_options
@@ -66,7 +65,6 @@ def render(
     """
     from github_banners import render_once
     from github_banners.serving.event_loop import run
-    from github_banners.serving.logs import Redactor
 
     settings = read_settings(errors_only=True)
     try:
@@ -79,11 +77,8 @@ def render(
         render_once.ensure_writable(output)
     try:
         svg = run(_draw(settings, login, banner_options))
-    except (NotFound, TokenRequired) as error:
-        exit_with(format_missing_data(error, login), code=1)
-    except Unavailable as error:
-        reason = Redactor(settings.secrets).redact_text(error)
-        exit_with(f"GitHub at {settings.github_api_url} did not answer: {reason}", code=1)
+    except (NotFound, Unavailable) as error:
+        exit_with(format_github_error(error, login, settings), code=1)
     if output is None:
         sys.stdout.buffer.write(svg)
     else:

@@ -132,14 +132,23 @@ _ADVISED_OPTIONS = {
     ExplanationKind.TOKEN_REQUIRED: "GITHUB_TOKENS",
     ExplanationKind.UNKNOWN_REPOSITORY: "repo=",
 }
-_DEFAULT_ADVISED_OPTION = "username="
+_LOGIN_PARAMETER = "username"
 
 
 def build_explanation(
-    error: BannersError, options: BannerOptions, *, host: str, canvas: Canvas
+    error: BannersError,
+    options: BannerOptions,
+    *,
+    host: str,
+    canvas: Canvas,
+    login_parameter: str = _LOGIN_PARAMETER,
 ) -> Explanation:
-    """Build the explanation of an error, on the canvas and in the colours of the banner."""
-    message = _message(error, sanitize(host), options.locale)
+    """
+    Build the explanation of an error, on the canvas and in the colours of the banner.
+
+    `login_parameter` is what the login is called in the URL that the explanation is shown for.
+    """
+    message = _message(error, sanitize(host), options.locale, login_parameter)
     before, foreign_text, after = message.headline
     place = _one_row if canvas.height < _LOW_HEIGHT else _centred
     return Explanation(
@@ -153,7 +162,7 @@ def build_explanation(
 
 def explain_in_words(error: BannersError, *, host: str, locale: str = "en") -> tuple[str, str, str]:
     """Return the headline of an explanation, what happened, and what to do."""
-    message = _message(error, sanitize(host), locale)
+    message = _message(error, sanitize(host), locale, _LOGIN_PARAMETER)
     before, foreign_text, after = message.headline
     headline = f"{before}{isolate(foreign_text)}{after}"
     return headline, message.what, "".join(message.advice)
@@ -205,17 +214,17 @@ def _narrow(x: float, y: float, dy: int) -> str:
     )
 
 
-def _message(error: BannersError, host: str, locale: str) -> _Message:
+def _message(error: BannersError, host: str, locale: str, login_parameter: str) -> _Message:
     texts = load_translations(locale).explanations
     # `query` stands for a query string that can't be parsed at all: no single option is wrong.
     if isinstance(error, InvalidInput) and error.field != "query":
-        return _input_message(error, texts, host, locale)
+        return _input_message(error, texts, host, locale, login_parameter)
     template = texts.states[error.explanation_kind]
     name = sanitize(error.name) if isinstance(error, NotFound | FetchPending) else ""
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
     lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
-    advised = _ADVISED_OPTIONS.get(error.explanation_kind, _DEFAULT_ADVISED_OPTION)
+    advised = _ADVISED_OPTIONS.get(error.explanation_kind, f"{login_parameter}=")
     advice = _fill(
         texts.advice.start_page if lacks_host else template.advice,
         host,
@@ -231,13 +240,15 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
     )
 
 
-def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: str) -> _Message:
+def _input_message(
+    error: InvalidInput, texts: Explanations, host: str, locale: str, login_parameter: str
+) -> _Message:
     field, value = sanitize(error.field), sanitize(error.value)
     if error.field == "username" or (error.field == "repo" and not value):
-        template = texts.impossible_name if value else texts.no_name
+        template, parameter = texts.impossible_name if value else texts.no_name, login_parameter
         if error.field == "repo":
-            template = texts.no_repository
-        option = isolate_foreign(f"{error.field}=", locale)
+            template, parameter = texts.no_repository, error.field
+        option = isolate_foreign(f"{parameter}=", locale)
         return _Message(
             headline=_fill(template.headline, value, locale),
             what=template.what,

@@ -19,6 +19,7 @@ from github_banners.drawing.locales import (
     format_count,
     format_short_count,
     load_translations,
+    measure_number,
     numerals,
 )
 from github_banners.drawing.sanitize import isolate, sanitize
@@ -32,6 +33,9 @@ from github_banners.options import (
     NumberFormat,
     ShownNumber,
 )
+
+# Looking up a member of an enum takes 0.1 µs in Python 3.11, twenty times as long as a global.
+_LOGIN, _SHORT = HideableField.LOGIN, NumberFormat.SHORT
 
 
 class OwnerNames(msgspec.Struct, frozen=True, gc=False):
@@ -49,9 +53,7 @@ def names_for(owner: Owner, options: BannerOptions) -> OwnerNames:
     # A name of combining marks alone has no width and would be invisible.
     if not name or name == login or not (name.isascii() or width(name, 1)):
         return OwnerNames(login, login, byline="")
-    return OwnerNames(
-        name, login, byline="" if HideableField.LOGIN in options.hide else f"@{login}"
-    )
+    return OwnerNames(name, login, byline="" if _LOGIN in options.hide else f"@{login}")
 
 
 def heading(names: OwnerNames) -> str:
@@ -63,9 +65,9 @@ def heading(names: OwnerNames) -> str:
 
 def empty_state_text(stats: Stats, options: BannerOptions) -> str:
     """Explain why there are no languages; empty if there are some, or if the options leave them out."""
-    if HideableField.LANGUAGES in options.hide or options.has_selection:
-        return ""
     if stats.original_repos or stats.languages:
+        return ""
+    if HideableField.LANGUAGES in options.hide or options.has_selection:
         return ""
     messages = load_translations(options.locale).empty_state
     return messages.only_forks if stats.total_repos else messages.no_repositories
@@ -181,16 +183,15 @@ def select_numbers(
 
     :raises TokenRequired, ContributionsHidden, NoContributions: none of them is known
     """
-    is_short = options.number_format is NumberFormat.SHORT
-    cached_numerals = numerals(options.locale)
     slots, counts, missing = [], [], []
+    is_short, cached_numerals = options.number_format is _SHORT, numerals(options.locale)
     for kind, label, room in _visible_kinds(options, rooms):
         number = kind.read(snapshot)
         if number is None:
             missing.append(kind.number)
             continue
         numeral = cached_numerals[number]
-        text = numeral.short if is_short else numeral.full
+        text = numeral.short if is_short else measure_number(numeral.full)
         slots.append(NumberSlot(kind, label, number, numeral, text, room))
         counts.append((kind.noun, numeral))
     if not missing:

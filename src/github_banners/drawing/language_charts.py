@@ -26,6 +26,9 @@ from github_banners.errors import RenderingFailed
 from github_banners.models import Snapshot, sort_languages
 from github_banners.options import BannerOptions, CountBy, HideableField
 
+# Looking up a member of an enum takes 0.1 µs in Python 3.11, twenty times as long as a global.
+_LANGUAGES, _BYTES = HideableField.LANGUAGES, CountBy.BYTES
+
 _NAMELESS = "?"
 _UNLISTED = ""  # stands for the languages of a repository that GitHub does not list
 _MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
@@ -58,13 +61,13 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     """
     Languages by count, then name.
 
-    `first` are those that can be shown, and `points` their percentage points; `number` is the number
-    of all languages. `total` is the sum of their counts and of `unlisted`, which is counted as Other
+    `first` are those that can be shown. `points` are the percentage points of all, `number` is how
+    many these are. `total` is the sum of their counts and of `unlisted`, which is counted as Other
     only. `other_label` and `neutral` are the name and the colour of Other.
     """
 
     first: tuple[Share, ...]
-    points: tuple[int, ...]
+    points: Sequence[int]
     number: int
     total: int
     other_label: str
@@ -78,10 +81,10 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
         A language has the same percentage for every `limit`; Other has what is left of 100.
         """
         if self.number <= limit + 1 and not self.unlisted:
-            return self.first[: self.number]
+            return self.first
         shares = self.first[:limit]
         rest = self.total - sum([share.amount for share in shares])
-        percent = _percent(100 - sum(self.points[:limit]), rest, self.total)
+        percent = _percent(100 - sum(self.points[: len(shares)]), rest, self.total)
         return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total, percent))
 
 
@@ -101,61 +104,39 @@ def rank_languages(
     others are counted only, but percentages add up to 100 over all of them. `unlisted` is the count
     of languages without a name, which are part of Other.
     """
-    counts = sorted(languages.values(), reverse=True)
-    if excluded or (counts and counts[-1] <= 0):
-        languages = {
-            name: count
-            for name, count in languages.items()
-            if count > 0 and name.lower() not in excluded
-        }
-        counts = sorted(languages.values(), reverse=True)
-    if len(counts) > max_ranked:
-        # An owner may have hundreds of languages; only those that can be shown are sorted by name.
-        lowest = counts[max_ranked - 1]
-        languages = {name: count for name, count in languages.items() if count >= lowest}
-    number = len(counts)
+    names = sort_languages(languages)
+    if excluded or (names and languages[names[-1]] <= 0):
+        names = [name for name in names if languages[name] > 0 and name.lower() not in excluded]
+    counts = [languages[name] for name in names]
     if unlisted:
         counts.append(unlisted)
-        max_ranked = min(max_ranked, number)
-    total, points = sum(counts), percentage_points(counts, max_ranked)
+    total, points = sum(counts), percentage_points(counts)
     names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
-    for rank, name in enumerate(sort_languages(languages)[:max_ranked]):
+    for name, count, point in zip(names[:max_ranked], counts, points, strict=False):
         clean_name, colour = names_and_colours[name]
         if rank_colours:
-            colour = rank_colours[rank % len(rank_colours)]
-        count = counts[rank]
-        percent = _percent(points[rank], count, total)
+            colour = rank_colours[len(first) % len(rank_colours)]
+        percent = _percent(point, count, total)
         first.append(Share(clean_name, colour, count, count / total, percent))
-    return Ranking(
-        tuple(first), tuple(points), number, total, other_label, scheme.neutral, unlisted
-    )
+    return Ranking(tuple(first), points, len(names), total, other_label, scheme.neutral, unlisted)
 
 
-def percentage_points(counts: Sequence[int], number: int) -> list[int]:
+def percentage_points(counts: Sequence[int]) -> list[int]:
     """
-    Return the whole percentages of the first `number` of positive counts; those of all add up to 100.
+    Return the whole percentages of positive counts, which add up to 100.
 
     Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Of equal remainders the
     first ones are rounded up, so that falling counts have falling percentages.
     """
-    if not counts:
-        return []
-    total = sum(counts)
-    points = [count * 100 // total for count in counts[:number]]
-    # An owner may have hundreds of languages: sorting the bare remainders is twice as fast as
-    # sorting the languages by them.
-    remainders = [count * 100 % total for count in counts]
-    if missing := sum(remainders) // total:
-        by_size = sorted(remainders, reverse=True)
-        lowest = by_size[missing - 1]
-        ties = missing - by_size.index(lowest)
-        for index, remainder in enumerate(remainders[:number]):
-            if remainder > lowest:
-                points[index] += 1
-            elif remainder == lowest and ties:
-                points[index] += 1
-                ties -= 1
+    total, points, remainders = sum(counts), [], []
+    for count in counts:
+        point, remainder = divmod(count * 100, total)
+        points.append(point)
+        remainders.append(remainder)
+    missing = 100 - sum(points)
+    for index in sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)[:missing]:
+        points[index] += 1
     return points
 
 
@@ -210,12 +191,12 @@ def glow_colour(shares: Sequence[Share]) -> str:
 
 def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:
     """Divide a line from (x, y) to the right among shares, with gaps between them."""
-    segments = []
+    segments, after_start = [], f" {y}h"
     total_length = width - _SEGMENT_GAP * (len(shares) - 1)
     lengths = distribute(shares, total_length, _MIN_BAR_LENGTH)
     for share, length in zip(shares, lengths, strict=True):
         start = round(x)  # whole units give sharp edges
-        segments.append(Segment(share.colour, f"M{start} {y}h{round(x + length) - start}"))
+        segments.append(Segment(share.colour, f"M{start}{after_start}{round(x + length) - start}"))
         x += length + _SEGMENT_GAP
     return segments
 
@@ -229,7 +210,7 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _SEGMENT_GAP) -
     """
     segments = []
     circumference = math.tau * radius
-    rest = round(circumference)
+    rest = str(round(circumference))
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
     lengths = distribute(shares, circumference, _MIN_RING_LENGTH + gap)
@@ -261,8 +242,8 @@ def visible_languages(
     """
     languages: Mapping[str, int] = {}
     unlisted = 0
-    if HideableField.LANGUAGES not in options.hide:
-        if options.count_by is CountBy.BYTES:
+    if _LANGUAGES not in options.hide:
+        if options.count_by is _BYTES:
             languages, unlisted = _language_sizes(snapshot)
         else:
             languages = snapshot.stats.languages

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from github_banners.cache import Memo
-from github_banners.drawing.language_charts import PERCENTS, Ranking, Share
+from github_banners.drawing.language_charts import Ranking, Share
 from github_banners.drawing.locales import MAX_DESCRIBED_LANGUAGES, format_percent
 from github_banners.drawing.sanitize import isolate
 from github_banners.drawing.text import fit, width
@@ -42,14 +42,6 @@ class LegendItem(msgspec.Struct, frozen=True, gc=False):
     dot_y: int
     name: str
     percent: str
-
-
-class _Name(msgspec.Struct, frozen=True, gc=False):
-    """A name that fits; the next item starts at least `min_step` further right."""
-
-    text: str
-    width: float
-    min_step: float
 
 
 class Legend(msgspec.Struct, frozen=True, gc=False):
@@ -84,26 +76,23 @@ def flow_rows(
     """
     lead = _DOT_ROOM * size + _DOT_GAP
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
-    max_width, end = len(baselines) * (room + ITEM_GAP), x + room - lead
-    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
+    end = x + room - lead
+    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size))
     percents = _percents(size, locale)
 
     def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
-        fitted = [names[share.name] for share in shares]
-        # Rejects most lists that do not fit, before any item is placed.
-        if sum([name.min_step for name in fitted]) > max_width:
-            return None
         rows = iter(baselines)
         y, item_x, items = next(rows), x, []
-        for share, name in zip(shares, fitted, strict=True):
+        for share in shares:
+            name, name_width = names[share.name]
             percent_text, percent_width = percents[share.percent]
-            text_width = name.width + percent_width
+            text_width = name_width + percent_width
             if item_x + text_width > end:
                 if (next_y := next(rows, None)) is None:
                     return None
                 y, item_x = next_y, x
             items.append(
-                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
+                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name, percent_text)
             )
             item_x += lead + (
                 USUAL_WIDTH * text_width + ITEM_GAP
@@ -121,15 +110,12 @@ def describe_items(items: Sequence[LegendItem]) -> list[str]:
 
 
 @lru_cache(64)
-def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
-    """Return a cache of fitted and measured names."""
-    lead, measured = _DOT_ROOM * size + _DOT_GAP, _percents(size, locale)
-    min_percent_width = min(measured[percent][1] for percent in PERCENTS)
+def _names(size: int, room: float) -> Memo[str, tuple[str, float]]:
+    """Return a cache of names that fit, and their widths."""
 
-    def fit_name(name: str) -> _Name:
+    def fit_name(name: str) -> tuple[str, float]:
         fitted = fit(name, (size,), room)
-        min_step = lead + USUAL_WIDTH * (fitted.width + min_percent_width) + ITEM_GAP
-        return _Name(isolate(fitted.text), fitted.width, min_step)
+        return isolate(fitted.text), fitted.width
 
     return Memo(fit_name)
 

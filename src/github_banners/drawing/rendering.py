@@ -63,15 +63,22 @@ def draw(snapshot: Snapshot, options: BannerOptions, *, as_of: date | None = Non
 
 
 def explain(
-    error: BannersError, *, options: BannerOptions = _DEFAULT_OPTIONS, host: str = ""
+    error: BannersError,
+    *,
+    options: BannerOptions = _DEFAULT_OPTIONS,
+    host: str = "",
+    login_parameter: str = "username",
 ) -> bytes:
     """
     Draw an explanation of an error as UTF-8 SVG, in the size of the requested banner.
 
-    `host` is the public host of this service, for hints; empty if unknown.
+    `host` is the public host of this service, for hints; empty if unknown. `login_parameter` is what
+    the login is called in the requested URL.
     """
     canvas = LAYOUTS[options.layout].canvas
-    card = build_explanation(error, options, host=host, canvas=canvas)
+    card = build_explanation(
+        error, options, host=host, canvas=canvas, login_parameter=login_parameter
+    )
     return render_svg("explanation.svg", card)
 
 

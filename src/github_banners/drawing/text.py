@@ -244,26 +244,20 @@ def fit_between(
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    return (_BOLD_BEYOND_ASCII if bold else _BEYOND_ASCII)[text]
+    hundredths = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
+    if joined := _JOINED_LETTER.findall(text):
+        hundredths -= sum(map((_BOLD_SAVINGS if bold else _REGULAR_SAVINGS).__getitem__, joined))
+    return hundredths
 
 
-def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
-    advances = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    return advances - sum(
-        [_joining_adjustment(letter, bold) for letter in _JOINED_LETTER.findall(text)]
-    )
-
-
-# Texts with numbers repeat, since most owners' numbers are small.
-_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=False), max_size=2048)
-_BOLD_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=True), max_size=2048)
-
-
-@lru_cache(1024)
-def _joining_adjustment(letter: str, bold: bool) -> int:
+def _joining_saving(letter: str, *, bold: bool) -> int:
     """Return how much narrower a letter is when joined to the next; negative if it is wider."""
     joined = _measured_widths(ord(letter) + JOINED_FORM_OFFSET)[bold]
     return _advance(letter)[bold] - joined if joined else 0
+
+
+_REGULAR_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=False))
+_BOLD_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=True))
 
 
 def _truncate(text: str, size: float, room: float, *, bold: bool) -> str:

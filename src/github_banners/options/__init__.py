@@ -1,13 +1,23 @@
 """
 Banner options: what they are called, what values they take, and how requests are parsed.
 
-    schema     every option, declared once, and the canonical form
-    palettes   the colours of the themes
-    aliases    alternative spellings of themes and locales; suggestions for option names
-    needs      which data of GitHub a banner shows
-    parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
+    schema         every option, declared once, and the canonical form
+    palettes       the colours of the themes
+    aliases        alternative spellings of themes and locales; suggestions for option names
+    needs          which data of GitHub a banner shows
+    parsing        parse queries, request bodies and command lines into `BannerOptions`; logins, names
+    compatibility  translate the URLs of github-readme-stats and streak-stats
 """
 
+from github_banners.options.compatibility import (
+    CARDS,
+    STREAK_LOGIN,
+    STREAK_PATH,
+    Card,
+    Effect,
+    Parameter,
+    translate_url,
+)
 from github_banners.options.needs import (
     CONTRIBUTION_NUMBERS,
     DataKind,
@@ -56,6 +66,7 @@ from github_banners.options.schema import (
 )
 
 __all__ = [
+    "CARDS",
     "COLOURS",
     "CONTRIBUTION_NUMBERS",
     "DEFAULT_LANGS_COUNT",
@@ -67,16 +78,21 @@ __all__ = [
     "OPTIONS",
     "OPTION_NAMES",
     "PALETTES",
+    "STREAK_LOGIN",
+    "STREAK_PATH",
     "BannerOptions",
+    "Card",
     "ChartType",
     "CountBy",
     "DataKind",
+    "Effect",
     "HideableField",
     "Inclusion",
     "Layout",
     "Locale",
     "NumberFormat",
     "Palette",
+    "Parameter",
     "ShownNumber",
     "Theme",
     "allowed_values",
@@ -98,4 +114,5 @@ __all__ = [
     "parse_query",
     "repository_need",
     "to_canonical_json",
+    "translate_url",
 ]

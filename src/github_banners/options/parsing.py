@@ -181,7 +181,7 @@ def _offending_value(name: str, raw: object) -> str:
     """Return the invalid value as text; for a list the first invalid member."""
     raw = _as_csv(raw)
     if _is_closed_list(name) and isinstance(raw, str):
-        invalid = (value for value in _split_list(raw) if value not in allowed_values(name))
+        invalid = (value for value in split_list(raw) if value not in allowed_values(name))
         return to_display_text(next(invalid, raw))
     return to_display_text(raw)
 
@@ -192,7 +192,7 @@ def _suggestion(name: str, raw: object) -> str | None:
     if not isinstance(raw, str | int):
         return None
     if _is_closed_list(name):
-        values = [*dict.fromkeys(_split_list(str(raw)[:_MAX_CHARACTERS]))][:_MAX_COMPARED]
+        values = [*dict.fromkeys(split_list(str(raw)[:_MAX_CHARACTERS]))][:_MAX_COMPARED]
         matches = [closest_match(value[:_MAX_COMPARED], allowed_values(name)) for value in values]
         known = _in_canonical_order(name, [match for match in matches if match is not None])
         return ",".join(known) or None if None not in matches else None
@@ -222,7 +222,7 @@ def _is_closed_list(name: str) -> bool:
     return get_origin(hint) is tuple and issubclass(get_args(hint)[0], StrEnum)
 
 
-def _split_list(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """Split a list at every separator that people use by mistake."""
     return [value for value in re.split(r"[\s,;+|\[\]\"']+", text.lower()) if value]
 

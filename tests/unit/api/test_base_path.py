@@ -55,6 +55,15 @@ def test_base_path_from_url_returns_path_without_trailing_slash(
         ("/banners/banners", "/banners", "/banners"),
         ("/banners", "/banners", "/banners"),
         ("/docs/docs", "/docs", "/docs"),
+        # The paths of other services.
+        ("/gh/api", "/gh", "/api"),
+        ("/gh/api/pin/?username=a", "/gh", "/api/pin/"),
+        ("/gh?user=a", "/gh", "/"),
+        # A service below `/api` has its page there.
+        ("/api", "/api", "/"),
+        ("/api/api", "/api", "/api"),
+        ("/api/api/pin", "/api", "/api/pin"),
+        ("/api/pin", "/api", "/api/pin"),
     ],
 )
 async def test_strip_base_path_prefix_present_is_stripped(

@@ -18,8 +18,10 @@ from github_banners.api.public_routes import FORMATS, PAGES
 from github_banners.errors import BannersError, InvalidInput
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import (
+    CARDS,
     OPTIONS,
     BannerOptions,
+    Card,
     CountBy,
     Layout,
     ShownNumber,
@@ -73,8 +75,10 @@ def test_document_paths_equal_routes() -> None:
         if route.path not in PAGES
         for method in route.methods or ()
     }
+    # The URLs of other services have no routes: a middleware turns them into those of previews.
+    translated = {("GET", card.path) for card in CARDS if card.is_served}
     # HEAD is described once, in the introduction.
-    assert described == {(method, path) for method, path in routes if method != "HEAD"}
+    assert described == {(method, path) for method, path in routes if method != "HEAD"} | translated
     assert {path for method, path in routes if method == "HEAD"} == {
         path for method, path in routes if method == "GET"
     }
@@ -105,6 +109,16 @@ def test_option_schema_bounds_equal_the_parser(name: str) -> None:
         for value in values:
             assert accepts(name, value) is is_valid
             assert validator.is_valid(value if is_text else int(str(value))) is is_valid
+
+
+@pytest.mark.parametrize("card", [card for card in CARDS if card.is_served], ids=lambda c: c.path)
+def test_document_describes_every_parameter_of_other_services(card: Card) -> None:
+    parameters = DOCUMENT["paths"][card.path]["get"]["parameters"]
+    assert [each["name"] for each in parameters] == [each.name for each in card.parameters]
+    for described, parameter in zip(parameters, card.parameters, strict=True):
+        assert all(f"`{option}`" in described["description"] for option in parameter.options)
+    required = {each["name"] for each in parameters if each["required"]}
+    assert required == {"/": set(), "/api/pin": {"username", "repo"}}.get(card.path, {"username"})
 
 
 def test_document_parameter_description_names_alias() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.api.banner_responses import Picture
+from github_banners.api.compatibility import to_preview_target
 from github_banners.api.response_cache import (
     PictureCache,
     PictureKey,
@@ -118,6 +119,25 @@ async def test_respond_cache_busters_share_one_response(service: Service) -> Non
     assert first is not None
     assert first is second
     assert service.cache.hits == {"picture": 2, "not modified": 0}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/api?username=alice&theme=dark",
+        b"/api/?theme=dark&username=alice&v=1&cache_seconds=1800",
+        b"/api?username=alice&amp;theme=dark",
+    ],
+)
+async def test_respond_urls_of_other_services_share_the_preview(target: bytes) -> None:
+    service = Service()
+    preview = to_preview_target(b"/api?username=alice&theme=dark", base_path=b"")
+    assert preview is not None
+    service.cache.put(preview, await service.draw())
+    assert service.respond(target) is service.respond(preview)
+    assert service.respond(target.replace(b"dark", b"nord")) is None
+    assert service.respond(target + b"&v=" + b"1" * 1024) is None
+    assert len(service.cache.targets) == 1
 
 
 async def test_respond_known_target_returns_whole_response(service: Service) -> None:

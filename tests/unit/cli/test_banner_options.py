@@ -3,8 +3,8 @@
 import pytest
 
 from github_banners.cli.banner_options import (
+    format_github_error,
     format_input_error,
-    format_missing_data,
     to_raw_options,
 )
 from github_banners.errors import (
@@ -15,10 +15,12 @@ from github_banners.errors import (
     NoContributions,
     NotFound,
     TokenRequired,
+    Unavailable,
     UnknownRepository,
     UnknownUser,
 )
 from github_banners.options import OPTIONS, allowed_values, parse_options
+from github_banners.settings import Settings, Token
 
 
 @pytest.mark.parametrize(
@@ -97,12 +99,17 @@ def test_format_input_error_option_invalid_in_layout(
             TokenRequired(),
             "GitHub gives these numbers only to those who have a token: set GITHUB_TOKENS.",
         ),
+        (
+            Unavailable("bad response to ghp_secret"),
+            "GitHub at https://api.github.com did not answer: bad response to ***",
+        ),
     ],
 )
-def test_format_missing_data_names_what_is_missing(
-    error: NotFound | TokenRequired, message: str
+def test_format_github_error_names_what_is_missing(
+    error: NotFound | Unavailable, message: str
 ) -> None:
-    assert format_missing_data(error, "ada") == message
+    settings = Settings(github_tokens=(Token("ghp_secret"),))
+    assert format_github_error(error, "ada", settings) == message
 
 
 def test_to_raw_options_joins_repeated_options() -> None:

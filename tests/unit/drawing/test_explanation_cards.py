@@ -186,6 +186,16 @@ def test_explanation_of_impossible_login_states_the_rule():
     assert _lines(InvalidOption("username", " "))[0] == "Nobody’s name was given"
 
 
+@pytest.mark.parametrize(
+    "error", [UnknownUser("ada"), InvalidOption("username", "a b"), InvalidOption("username", "")]
+)
+def test_explanation_names_the_login_parameter_of_the_url(error: BannersError) -> None:
+    card = build_explanation(
+        error, BannerOptions(), host="", canvas=Canvas(846, 192), login_parameter="user"
+    )
+    assert " user= " in card.placement.lines[2].text.text
+
+
 def test_explanation_of_unnamed_option_is_general():
     assert _lines(_OddError())[0] == "Something in the address is wrong"
 

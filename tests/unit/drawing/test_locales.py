@@ -358,6 +358,12 @@ class TestNumbers:
         for cached in (format_percent, format_day, format_full_date):
             assert cached.cache_info().maxsize is not None
 
+    def test_numerals_only_small_numbers_are_kept(self):
+        for number in (999, 1000, 2**31 - 1):
+            format_number(number, "hi")
+        assert 999 in numerals("hi")
+        assert max(numerals("hi")) < 1000
+
 
 class TestTimes:
     @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from github_banners.drawing.locales import (
     activity_description,
     format_day,
     load_translations,
+    measure_number,
     numerals,
     plural_after_short,
     stale_label,
@@ -163,7 +164,7 @@ def _number(
 ) -> _Number:
     numeral = numerals(options.locale)[number]
     if options.number_format is NumberFormat.LONG:
-        return _Number(icon, numeral.full, numeral.short, units[numeral.plural])
+        return _Number(icon, measure_number(numeral.full), numeral.short, units[numeral.plural])
     plural = plural_after_short(number, numeral, options.locale)
     return _Number(icon, numeral.short, numeral.short, units[plural])
 
@@ -171,7 +172,7 @@ def _number(
 def _best_day(day: date, count: int, options: BannerOptions) -> _Number:
     numeral = numerals(options.locale)[count]
     is_long = options.number_format is NumberFormat.LONG
-    value = numeral.full if is_long else numeral.short
+    value = measure_number(numeral.full) if is_long else numeral.short
     return _Number("c", value, numeral.short, _on_days(options.locale)[day])
 
 

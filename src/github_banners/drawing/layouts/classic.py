@@ -59,6 +59,7 @@ from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import (
     Canvas,
     Frame,
+    Scheme,
     format_coordinate,
     frame,
     is_mirrored,
@@ -70,7 +71,6 @@ from github_banners.options import (
     BannerOptions,
     HideableField,
     Layout,
-    NumberFormat,
 )
 
 _CANVAS = Canvas(846, 192)
@@ -146,28 +146,36 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     as_of: str
 
 
+class _Plan(msgspec.Struct, frozen=True, gc=False):
+    """
+    What depends on the options alone.
+
+    `split` are the texts of original and forked repositories, None if the total is not shown last.
+    """
+
+    colours: Scheme
+    langs_count: int
+    metric_rooms: tuple[int, ...]
+    metric_x: tuple[int, ...]
+    split: tuple[MeasuredCounts, MeasuredCounts] | None
+
+
 def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Classic:
     """Compute all positions and texts of the layout."""
-    stats, colours, locale = snapshot.stats, scheme(options), options.locale
+    plan, stats, locale = _plan(options), snapshot.stats, options.locale
     names = names_for(snapshot.owner, options)
     mirrored = is_mirrored(names.name, options)
     stale, empty_state = stale_label(as_of, locale), empty_state_text(stats, options)
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CLASSIC][options.shape]
-    ranking = visible_languages(snapshot, options, colours, limit=limit)
+    ranking = visible_languages(snapshot, options, plan.colours, limit=plan.langs_count)
     on_ring = ring_shares(ranking, options)
-    legend = fit_legend(
-        ranking,
-        limit,
-        _place_items(room, locale),
-    )
-    usual = has_repositories_last(options)
-    numbers = select_numbers(snapshot, options, _METRIC_ROOMS if usual else _EVEN_ROOMS)
+    legend = fit_legend(ranking, plan.langs_count, _place_items(room, locale))
+    numbers = select_numbers(snapshot, options, plan.metric_rooms)
     fitted = fit_numbers(numbers.slots, _VALUE_SIZES)
     return Classic(
         frame=frame(
-            _CANVAS, options, colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
+            _CANVAS, options, plan.colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
         ),
         title=heading(names),
         desc=description(
@@ -181,13 +189,31 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
         initial=_initial(initial(names.name)),
         name=_name(names, mirrored=mirrored),
-        metrics=place_numbers(numbers.slots, fitted, _METRIC_X if usual else _EVEN_X),
-        split=_split(fitted, stats, options) if usual else None,
+        metrics=place_numbers(numbers.slots, fitted, plan.metric_x),
+        split=_split(fitted, stats, plan.split) if plan.split else None,
         narrow=_narrow(numbers.slots, options),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,
         as_of=stale,
+    )
+
+
+@lru_cache(1024)
+def _plan(options: BannerOptions) -> _Plan:
+    is_usual, split = has_repositories_last(options), None
+    if is_usual and HideableField.REPOSITORIES not in options.hide:
+        original, forked = (
+            counts(noun, options.locale, options.number_format, _SPLIT_SIZE)
+            for noun in (Noun.ORIGINAL, Noun.FORKED)
+        )
+        split = original, forked
+    return _Plan(
+        scheme(options),
+        options.langs_count or DEFAULT_LANGS_COUNT[Layout.CLASSIC][options.shape],
+        _METRIC_ROOMS if is_usual else _EVEN_ROOMS,
+        _METRIC_X if is_usual else _EVEN_X,
+        split,
     )
 
 
@@ -207,13 +233,13 @@ def _name(names: OwnerNames, *, mirrored: bool) -> Name:
     return Name(
         text=name,
         y=y,
-        narrow=_narrow_name(name.size, y, mirrored=mirrored),
+        narrow=_narrow_name(name.size, y, mirrored),
         byline=fit(names.byline, _BYLINE_SIZES, _NAME_ROOM) if names.byline else None,
     )
 
 
 @cache
-def _narrow_name(size: float, y: int, *, mirrored: bool) -> str:
+def _narrow_name(size: float, y: int, mirrored: bool) -> str:
     """
     Return the CSS transform of the name in the narrow form.
 
@@ -228,11 +254,13 @@ def _narrow_name(size: float, y: int, *, mirrored: bool) -> str:
     return f"translate({format_coordinate(x)}px,{format_coordinate(dy)}px)scale({growth:.3g})"
 
 
-def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split | None:
+def _split(
+    fitted: FittedNumbers, stats: Stats, split_counts: tuple[MeasuredCounts, MeasuredCounts]
+) -> Split | None:
     """Return the parts of the total, if there is room for them after it."""
-    if not stats.total_repos or HideableField.REPOSITORIES in options.hide:
+    if not stats.total_repos:
         return None
-    original_counts, forked_counts = _split_counts(options.locale, options.number_format)
+    original_counts, forked_counts = split_counts
     original, original_width = original_counts[stats.original_repos]
     forked, forked_width = forked_counts[stats.forked_repos]
     # The total is the last number; hidden ones before it leave no gap.
@@ -244,13 +272,6 @@ def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
-@cache
-def _split_counts(locale: str, number_format: NumberFormat) -> list[MeasuredCounts]:
-    return [
-        counts(noun, locale, number_format, _SPLIT_SIZE) for noun in (Noun.ORIGINAL, Noun.FORKED)
-    ]
-
-
 def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
     """Use the requested number format if a large font size fits, else short numbers."""
     fitted = [number.text for number in numbers]
@@ -260,11 +281,12 @@ def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
     items, text_size, labels = [], math.inf, _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
-        plural = number.numeral.plural
-        if value is not number.numeral.full:
-            plural = plural_after_short(number.number, number.numeral, options.locale)
-        label, label_width = labels[number.kind.short][plural]
-        items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
+        kind, numeral = number.kind, number.numeral
+        plural = numeral.plural
+        if value.text != numeral.full:
+            plural = plural_after_short(number.number, numeral, options.locale)
+        label, label_width = labels[kind.short][plural]
+        items.append(HeadlineNumber(kind.icon, label, x, value.text))
         # The font size at which the label fits after the number.
         if (fitting_size := (_NARROW_TEXT_ROOM - label_width) / value.em_width) < text_size:
             text_size = fitting_size

@@ -19,6 +19,7 @@ from github_banners.drawing.legend import ITEM_GAP, USUAL_WIDTH
 from github_banners.drawing.locales import (
     MeasuredText,
     load_translations,
+    measure_number,
     numerals,
     repository_description,
     stale_label,
@@ -204,7 +205,8 @@ def _facts(
     stars, forks = cached[repository.stars], cached[repository.forks]
     attempts = [((stars.short, forks.short), size) for size in _FACT_SIZES]
     if options.number_format is NumberFormat.LONG:
-        attempts.insert(0, ((stars.full, forks.full), _FACT_SIZES[0]))
+        in_full = (measure_number(stars.full), measure_number(forks.full))
+        attempts.insert(0, (in_full, _FACT_SIZES[0]))
     parts: list[_Part] = []
     size = _FACT_SIZES[-1]
     for numbers, size in attempts:

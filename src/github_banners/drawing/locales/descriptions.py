@@ -22,7 +22,7 @@ from github_banners.drawing.locales.translations import (
     isolate_foreign,
     load_translations,
     noun_phrases,
-    split_phrases,
+    plural_phrases,
 )
 from github_banners.drawing.sanitize import isolate
 from github_banners.models import Activity, RepositoryDetails, Stats
@@ -71,7 +71,7 @@ def activity_description(activity: Activity, as_of: date | None = None, *, local
         (texts.longest_streak, fill_phrase(days, numbers[activity.longest_streak])),
     ]
     if activity.best_day:
-        best_count = numbers[activity.best_count].full.text
+        best_count = numbers[activity.best_count].full
         day = format_full_date(activity.best_day, locale)
         statements.append((texts.best_day, f"{day} ({best_count})"))
     sentences = [
@@ -155,14 +155,13 @@ def _join_counts(
     numbers: Sequence[tuple[Noun, Numeral]], stats: Stats, patterns: Sentences, locale: str
 ) -> str:
     """Join numbers with their nouns; the repositories are followed by the parts of their total."""
-    phrases = noun_phrases(locale)
+    phrases, cached_numerals = noun_phrases(locale), numerals(locale)
     counts = []
     for noun, numeral in numbers:
         count = fill_phrase(phrases[noun], numeral)
         if noun is _REPOSITORIES and stats.total_repos:
-            numerals_by_number = numerals(locale)
-            original = fill_phrase(phrases[_ORIGINAL], numerals_by_number[stats.original_repos])
-            forked = fill_phrase(phrases[_FORKED], numerals_by_number[stats.forked_repos])
+            original = fill_phrase(phrases[_ORIGINAL], cached_numerals[stats.original_repos])
+            forked = fill_phrase(phrases[_FORKED], cached_numerals[stats.forked_repos])
             parts = f"{original}{patterns.comma}{forked}"
             count = patterns.repositories.replace("{total}", count).replace("{parts}", parts)
         counts.append(count)
@@ -170,9 +169,15 @@ def _join_counts(
 
 
 def _join_languages(languages: Sequence[str], locale: str) -> str:
-    if is_right_to_left(locale):
-        languages = [isolate_foreign(language, locale) for language in languages]
-    return load_translations(locale).sentences.comma.join(languages)
+    opening, separator, closing = _language_separators(locale)
+    return f"{opening}{separator.join(languages)}{closing}"
+
+
+@cache
+def _language_separators(locale: str) -> tuple[str, str, str]:
+    """Return what is before, between and after languages, with the isolates around each."""
+    opening, closing = isolate_foreign("{}", locale).split("{}")
+    return opening, f"{closing}{load_translations(locale).sentences.comma}{opening}", closing
 
 
 def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
@@ -195,10 +200,10 @@ def _as_of_sentence(as_of: date | None, locale: str) -> str:
 
 
 @cache
-def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+def _activity_phrases(locale: str) -> tuple[Mapping[str, str], ...]:
     """Return the phrases of contributions in the last year, and of days."""
     texts = load_translations(locale).activity
     return (
-        split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
-        split_phrases(texts.days, texts.counted_days, locale),
+        plural_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        plural_phrases(texts.days, texts.counted_days, locale),
     )

@@ -8,7 +8,7 @@ down, so that a banner never claims more than there is.
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -23,14 +23,13 @@ from babel.dates import (
 )
 
 from github_banners import options
-from github_banners.cache import Memo
 from github_banners.drawing.text import width
 
 LOCALES = tuple(map(str, options.Locale))
 """The codes of all locales: BCP 47 in lower case."""
 
 _CACHE_SIZE = 4096
-_MAX_NUMERALS = 1024  # per locale
+_KEPT_BELOW = 1000
 _SHORT_FROM = 10_000
 # More than GitHub can count, so larger units (trillions) are never used.
 _MAX_UNIT = 10**12
@@ -64,25 +63,30 @@ class MeasuredText(msgspec.Struct, frozen=True, gc=False):
 
 class Numeral(msgspec.Struct, frozen=True, gc=False):
     """
-    A number in full and short.
+    A number in full and short; only the short form is measured, which most banners show.
 
-    `short` is the same object as `full` if it has no unit. `unit_size` is the value of the unit, 1
-    without a unit; `plural` is the plural category of the number in full.
+    `short` equals `full` if it has no unit. `unit_size` is the value of the unit, 1 without a unit;
+    `plural` is the plural category of the number in full.
     """
 
-    full: MeasuredText
+    full: str
     short: MeasuredText
     unit_size: int
     plural: str
 
 
 class _Unit(msgspec.Struct, frozen=True, gc=False):
-    """A unit of short numbers: used from `start` on, worth `size`, with texts around the number."""
+    """
+    A unit of short numbers: used from `start` on, worth `size`, with texts around the number.
+
+    `em_width` is the bold width of these texts at a font size of 1.
+    """
 
     start: int
     size: int
     before: str
     after: str
+    em_width: float
     is_ungrouped: bool  # up to 9999: 1234万
 
 
@@ -109,7 +113,7 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
 
 def format_number(number: int, locale: str) -> str:
     """Format a number in full, with the locale's digits and grouping: 2.147.483.647."""
-    return numerals(locale)[number].full.text
+    return numerals(locale)[number].full
 
 
 def format_short_number(number: int, locale: str) -> str:
@@ -230,14 +234,35 @@ def is_right_to_left(locale: str) -> bool:
     return _conventions(locale).is_right_to_left
 
 
+class Numerals(dict[int, Numeral]):
+    """
+    The formatted numbers of a locale.
+
+    Those below 1,000 are kept, as the numbers of most owners' repositories are; larger ones seldom
+    repeat.
+    """
+
+    def __init__(self, locale: str) -> None:
+        """Use the number format of a locale."""
+        super().__init__()
+        self._rules = _conventions(locale)
+
+    def __missing__(self, number: int) -> Numeral:
+        """Format a new number."""
+        numeral = _numeral(number, self._rules)
+        if number < _KEPT_BELOW:
+            self[number] = numeral
+        return numeral
+
+
 @cache
-def numerals(locale: str) -> Memo[int, Numeral]:
-    """Return a cache of formatted numbers; a banner uses the same number up to four times."""
-    return Memo(partial(_numeral, _conventions(locale)), max_size=_MAX_NUMERALS)
+def numerals(locale: str) -> Numerals:
+    """Return the formatted numbers of a locale."""
+    return Numerals(locale)
 
 
-def _numeral(rules: _Conventions, number: int) -> Numeral:
-    full = _measure(_group_digits(number, rules))
+def _numeral(number: int, rules: _Conventions) -> Numeral:
+    full = _group_digits(number, rules)
     # In all of our locales the plural category depends on the last two digits, and on whether the
     # number is a multiple of a million.
     if number < _PLURALS_REPEAT_AFTER:
@@ -247,23 +272,26 @@ def _numeral(rules: _Conventions, number: int) -> Numeral:
     else:
         category = rules.plural_of_millions
     if number < rules.units_from:
-        return Numeral(full, full, 1, category)
+        return Numeral(full, measure_number(full), 1, category)
     for unit in rules.units:
         if number >= unit.start:
             break
-    return Numeral(full, _measure(_in_units(number, unit, rules)), unit.size, category)
+    return Numeral(full, _in_units(number, unit, rules), unit.size, category)
 
 
-def _measure(text: str) -> MeasuredText:
+def measure_number(text: str) -> MeasuredText:
+    """Measure a formatted number."""
     return MeasuredText(text, width(text, 1, bold=True))
 
 
-def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
+def _in_units(number: int, unit: _Unit, rules: _Conventions) -> MeasuredText:
     whole, rest = divmod(number, unit.size)
     is_ungrouped = unit.is_ungrouped and whole < _SHORT_FROM
     text = str(whole) if is_ungrouped else _group_digits(whole, rules)
-    tenths = rules.tenths[rest * 10 // unit.size] if whole < 100 else ""
-    return f"{unit.before}{text}{tenths}{unit.after}"
+    if whole < 100:
+        text += rules.tenths[rest * 10 // unit.size]
+    em_width = unit.em_width + width(text, 1, bold=True)
+    return MeasuredText(f"{unit.before}{text}{unit.after}", em_width)
 
 
 def _group_digits(number: int, rules: _Conventions) -> str:
@@ -271,8 +299,7 @@ def _group_digits(number: int, rules: _Conventions) -> str:
         text = str(number)
     else:
         text = _group_indian(number) if rules.is_indian else f"{number:,}"
-        if rules.separator != ",":
-            text = text.replace(",", rules.separator)
+        text = text.replace(",", rules.separator)
     return text.translate(rules.digits) if rules.digits else text
 
 
@@ -356,7 +383,14 @@ def _parse_unit(start: int, pattern: str, locale: str) -> _Unit | None:
     if not before and not after:
         return None
     after = _THOUSANDS.get((locale, after), after)
-    return _Unit(start, start // 10 ** (zeros - 1), before, after, is_ungrouped=zeros > 3)
+    return _Unit(
+        start,
+        start // 10 ** (zeros - 1),
+        before,
+        after,
+        em_width=width(before, 1, bold=True) + width(after, 1, bold=True),
+        is_ungrouped=zeros > 3,
+    )
 
 
 def _with_first(text: str, moment: date, locale: str) -> str:

@@ -229,8 +229,8 @@ def format_count(noun: Noun, number: int, locale: str) -> str:
 def format_short_count(noun: Noun, number: int, locale: str) -> str:
     """Return the short number with its noun: 11.5k stars."""
     numeral = numerals(locale)[number]
-    before, after = noun_phrases(locale)[noun][plural_after_short(number, numeral, locale)]
-    return before if after is None else f"{before}{numeral.short.text}{after}"
+    plural = plural_after_short(number, numeral, locale)
+    return noun_phrases(locale)[noun][plural].replace("{n}", numeral.short.text)
 
 
 def stale_label(as_of: date | None, locale: str) -> str:
@@ -248,10 +248,9 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     return numeral.plural
 
 
-def fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+def fill_phrase(phrases: Mapping[str, str], numeral: Numeral) -> str:
     """Put a number in full into the phrase of its plural category."""
-    before, after = phrases[numeral.plural]
-    return before if after is None else f"{before}{numeral.full.text}{after}"
+    return phrases[numeral.plural].replace("{n}", numeral.full)
 
 
 def isolate_foreign(text: str, locale: str) -> str:
@@ -260,27 +259,25 @@ def isolate_foreign(text: str, locale: str) -> str:
 
 
 @cache
-def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
+def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, str]]:
     """
-    Return the phrase of each noun and plural category, split at the number: (before, after).
+    Return the phrase of each noun and plural category, with `{n}` in place of the number.
 
-    `after` is None if the phrase has no number, since Arabic and Hebrew say "one" in words.
+    Some have no number, since Arabic and Hebrew say "one" in words.
     """
     translations = load_translations(locale)
     return {
-        noun: split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        noun: plural_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
         for noun in Noun
     }
 
 
-def split_phrases(
+def plural_phrases(
     nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
-) -> dict[str, tuple[str, str | None]]:
-    """Split the phrase of each plural category at the number."""
+) -> dict[str, str]:
+    """Return the phrase of each plural category, with `{n}` in place of the number."""
     count = load_translations(locale).sentences.count
-    phrases: dict[str, tuple[str, str | None]] = {}
-    for category in plural_categories(locale):
-        phrase = counted.get(category) or count.replace("{noun}", nouns[category])
-        before, number, after = phrase.partition("{n}")
-        phrases[category] = before, after if number else None
-    return phrases
+    return {
+        category: counted.get(category) or count.replace("{noun}", nouns[category])
+        for category in plural_categories(locale)
+    }
