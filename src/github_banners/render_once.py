@@ -62,7 +62,9 @@ async def render_banners(
     async with _open_client(settings, clock=clock) as github:
         for login, options in requests:
             try:
-                results.append(draw(await fetch_snapshot(github, login, options, clock=clock), options))
+                results.append(
+                    draw(await fetch_snapshot(github, login, options, clock=clock), options)
+                )
             except (NotFound, Unavailable) as error:
                 results.append(error)
     return results

@@ -17,7 +17,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from structlog.testing import capture_logs
 
 from github_banners.api.refresh import Refresh
-from github_banners.database import account_budgets, banner_versions, leases, session, users
+from github_banners.database import (
+    account_budgets,
+    banner_versions,
+    connect,
+    leases,
+    session,
+    users,
+)
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Connection, Database
@@ -335,7 +342,7 @@ async def test_n8_session_libpq_variables_have_no_effect(
 ) -> None:
     monkeypatch.setenv(name, value)
     conn = await session.connect(server)
-    async with conn, session.transaction(conn, schema="public"):
+    async with conn, connect.transaction(conn, schema="public"):
         row = await (await conn.execute("select 'é🚀', timestamptz '2026-11-22 12:00Z'")).fetchone()
     assert row == ("é🚀", NOON)
 

@@ -360,9 +360,9 @@ async def test_fetch_token_owner_removes_control_characters() -> None:
     [
         (Priority.BACKGROUND, 1501, True),
         (Priority.BACKGROUND, 1500, False),
-        (Priority.UNKNOWN, 501, True),
-        (Priority.UNKNOWN, 500, False),
-        (Priority.KNOWN, 1, True),
+        (Priority.UNKNOWN_LOGIN, 501, True),
+        (Priority.UNKNOWN_LOGIN, 500, False),
+        (Priority.KNOWN_OWNER, 1, True),
     ],
 )
 async def test_fetch_many_reserves_last_points_for_interactive_requests(

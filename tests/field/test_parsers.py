@@ -573,7 +573,7 @@ CASES = [
     *(
         Case(
             f"database: stored data, {need}",
-            ("database.owner_data:parse_content", "options.needs:parse_need"),
+            ("database.owner_data:parse_content", "options.schema:parse_need"),
             partial(parse_stored_data, need),
             dump(good),
         )
@@ -585,7 +585,7 @@ CASES = [
     ),
     Case(
         "database: the need of a banner",
-        ("options.needs:parse_need",),
+        ("options.schema:parse_need",),
         lambda need: read_banner_row(b"{}", needs=[need.decode(errors="replace")]),
         b"repository/7",
         hostile_bytes,
@@ -662,16 +662,16 @@ NOT_FOREIGN = {
     "database.server_info:count_rows_ahead": "a count",
     "database.embedded:_stop_stale_server": "our own folder",
     "database.embedded_process:_make_preexec.prepare": "a signal",
-    "drawing.language_charts:_github_colours": "our own file",
+    "drawing.colours:_language_colours": "our own file",
+    "drawing.colours:linear_rgb": "our own colours",
+    "drawing.colours:mix": "our own colours",
+    "drawing.colours:normalise_hex": "colours that options have checked",
     "drawing.layouts.classic:_narrow": "our own drawing",
     "drawing.layouts.repository:_facts": "our own drawing",
     "drawing.png_text:_coverage": "our own file",
     "drawing.rendering:_canvas_value": "our own drawing",
     "drawing.rendering:_mirror_position": "our own drawing",
     "drawing.text:_character_widths": "our own file",
-    "drawing.themes:linear_rgb": "our own colours",
-    "drawing.themes:mix": "our own colours",
-    "drawing.themes:normalise_hex": "colours that options have checked",
     "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",

@@ -34,7 +34,7 @@ CASES = {
     "stats.data_lookup:DataLookup._fetch": (
         "integration/test_banner_data.py::test_data_that_can_not_be_saved_is_shown"
     ),
-    "stats.single_flight:SingleFlight.join_or_start": (
+    "stats.fetch:SingleFlight.join_or_start": (
         LOOKUP + "find_by_login_unforeseen_error_returns_stale_numbers_and_is_logged_once"
     ),
     "stats.snapshots:BackgroundWriter.schedule": (

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import RateLimiter, client_address
 from github_banners.errors import TooManyRequests, UnknownUser
 from github_banners.options import candidate_banner_names, parse_options
+from github_banners.serving.framework import Content
 from github_banners.serving.worker_process import MAX_QUEUE
 from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
 from tests.unit.api.test_png_converter import Scene
@@ -305,7 +305,7 @@ def test_f7_clients_that_do_not_read_use_little_memory(
 async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
     scene = Scene()
     scene.worker.may_finish.clear()
-    pictures = [Picture.svg(b"<svg>%d</svg>" % number) for number in range(48)]
+    pictures = [Content.svg(b"<svg>%d</svg>" % number) for number in range(48)]
     flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures[4:]]
     await asyncio.sleep(0)
     others = [asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures[:4]]

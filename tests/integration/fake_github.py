@@ -91,7 +91,7 @@ class FakeGitHub:
         *,
         known: Contributions | None = None,
         known_at: datetime | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> Contributions:
         if not self.has_token:
             raise TokenRequired
@@ -105,7 +105,7 @@ class FakeGitHub:
         owner: Owner,
         repositories: Sequence[Repository],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> tuple[RepositoryLanguages, ...]:
         await self._wait(f"sizes of {owner.login}")
         return self.sizes[owner.id]
@@ -116,7 +116,7 @@ class FakeGitHub:
         name: str,
         *,
         repository_id: int | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> RepositoryDetails:
         await self._wait(f"repository {repository_id or name}")
         if repository_id in self.details:

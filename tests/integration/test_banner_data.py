@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from github_banners.api.backends import Backends, draw_locally
+from github_banners.api.backends import Backends
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.outbox import Outbox
+from github_banners.api.pictures import draw_locally
 from github_banners.api.refresh import Refresh
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from github_banners.api import banner_data_finder
-from github_banners.api.response_cache import PictureCache, RenderRequest
+from github_banners.api.pictures import PictureCache, RenderRequest
 from github_banners.database.connect import Database
 from github_banners.errors import (
     ContributionsHidden,

@@ -49,7 +49,7 @@ class Process:
         self._github = github
         self._scene = scene
 
-    async def spend(self, priority: Priority = Priority.KNOWN) -> bool:
+    async def spend(self, priority: Priority = Priority.KNOWN_OWNER) -> bool:
         """Send one request, if the budget and GitHub's last report allow it."""
         account = self.account
         if not account.is_usable(Resource.GRAPHQL, now=self._scene.now, priority=priority):
@@ -65,7 +65,7 @@ class Process:
         self.budget.mark_spent(account, Resource.GRAPHQL)
         return True
 
-    async def spend_all(self, priority: Priority = Priority.KNOWN) -> int:
+    async def spend_all(self, priority: Priority = Priority.KNOWN_OWNER) -> int:
         """Send requests, three at a time, until none is allowed."""
 
         async def work() -> int:

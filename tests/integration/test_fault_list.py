@@ -497,9 +497,9 @@ async def reserves_points(scene: Scene, fault: Fault) -> None:
     for make in KINDS.values():
         budget = ReservedBudget(scene.database, clock=scene.clock)
         with fault.failing(make, times=1), suppress(TypeError):
-            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN)
+            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN)
         async with asyncio.timeout(60):
-            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN):
+            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN):
                 await scene.sleep(0)
 
 
@@ -547,7 +547,7 @@ STATEMENTS: dict[str, Case] = {
     "repositories.replace_repositories": refreshes_others,
     "repositories.select_repositories": publishes,
     "session.find_schema": migrates,
-    "session.transaction": refreshes_later,
+    "connect.transaction": refreshes_later,
     "users._lock_users": refreshes_others,
     "users._upsert_users": refreshes_others,
     "users.notify_changed": refreshes_later,

@@ -14,9 +14,10 @@ import structlog
 from psycopg import AsyncConnection
 from structlog.testing import capture_logs
 
-from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
+from github_banners.api.backends import Backends, StoreDrawing
 from github_banners.api.banner_service import CreateResult
 from github_banners.api.outbox import Outbox, PublishOutcome
+from github_banners.api.pictures import Draw, draw_locally
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
 from github_banners.database.leases import mark_published

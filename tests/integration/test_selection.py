@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.api.backends import Backends, draw_locally, to_render_job
+from github_banners.api.backends import Backends, to_render_job
 from github_banners.api.outbox import Outbox
+from github_banners.api.pictures import PictureCache, draw_locally
 from github_banners.api.refresh import Refresh
-from github_banners.api.response_cache import PictureCache
 from github_banners.database import banner_versions
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database

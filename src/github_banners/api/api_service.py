@@ -21,7 +21,6 @@ from github_banners.api.background import run_background_tasks
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
-from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.compatibility import TranslateUrlMiddleware
@@ -29,10 +28,11 @@ from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox, PublishOutcome
+from github_banners.api.pictures import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
-from github_banners.api.response_cache import PictureCache, ResponseCache
+from github_banners.api.response_cache import ResponseCache
 from github_banners.api.tracing import create_database
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
@@ -46,7 +46,7 @@ from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
-from github_banners.serving.framework import CorsMiddleware, build_app
+from github_banners.serving.framework import CorsMiddleware, build_app, expand_origins
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import structlog
 
+from github_banners.api.pictures import Draw
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
@@ -27,9 +28,6 @@ from github_banners.stats.fetch import Deadline
 _log = structlog.get_logger(__name__)
 
 _RENDERER_TIMEOUT_SECONDS = 0.5
-
-Draw: TypeAlias = Callable[[Snapshot, BannerOptions, Deadline], Awaitable[bytes]]
-"""Draws a snapshot as UTF-8 SVG within the deadline; does not fail."""
 
 StoreDrawing: TypeAlias = Callable[[StoreRequest], Awaitable[object]]
 """Stores a drawing; returns once it or a newer version is stored, else raises BannersError."""
@@ -46,11 +44,6 @@ class DrawnBy(StrEnum):
 
     RENDERER = "renderer"
     SELF = "self"
-
-
-async def draw_locally(snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
-    """Draw in this process."""
-    return draw(snapshot, options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from github_banners.api.response_cache import RenderRequest
+from github_banners.api.pictures import RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.connect import Database
 from github_banners.database.repositories import select_repositories
@@ -15,9 +15,8 @@ from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.stats.banner_data import complete, needs_repository_rows, suggest_repository
 from github_banners.stats.data_fetch import DataRequest
 from github_banners.stats.data_lookup import DataLookup, FoundData
-from github_banners.stats.fetch import Charge, Deadline
+from github_banners.stats.fetch import Charge, Deadline, ErrorCache
 from github_banners.stats.lookup import Lookup, LookupResult
-from github_banners.stats.single_flight import ErrorCache
 from github_banners.stats.snapshots import Freshness
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)

@@ -16,13 +16,13 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from github_banners.api.banner_responses import Picture, picture_response
 from github_banners.api.documents import HTML, escape_url, html_environment, security_headers
+from github_banners.api.pictures import picture_response
 from github_banners.drawing import explain_in_words
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.open_graph import HEIGHT, SERVICE_NAME, WIDTH, BannerTexts
 from github_banners.errors import BannersError, TooManyRequests, Unavailable
-from github_banners.serving.framework import HttpResponse
+from github_banners.serving.framework import Content, HttpResponse
 
 OPEN_GRAPH_FILE = "og.png"
 """The last segment of the path of the picture for link previews."""
@@ -87,7 +87,7 @@ def page_response(
         profile_url=escape_url(page.profile_url) if page.profile_url else None,
         home_path=escape_url(f"{page.base_path}/"),
     )
-    content = Picture.svg(html, HTML)
+    content = Content.text(html, HTML)
     response = picture_response(content, request_headers, seconds_fresh=seconds_fresh)
     headers = {**response.headers, **_security_headers(), "vary": f"Accept-Encoding, {VARY}"}
     return replace(response, headers=headers)

@@ -14,20 +14,14 @@ from github_banners.api.banner_page import (
     build_profile_url,
     page_response,
 )
-from github_banners.api.banner_responses import (
-    Picture,
-    is_image_loader,
-    picture_response,
-    requests_picture,
-    svg_fallback_response,
-)
+from github_banners.api.banner_responses import is_image_loader, requests_picture
 from github_banners.api.base_path import find_site_url
+from github_banners.api.pictures import RenderRequest, picture_response, svg_fallback_response
 from github_banners.api.public_routes import BannerRoutes
-from github_banners.api.response_cache import RenderRequest
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import DatabaseUnavailable, UnreadableBanner
 from github_banners.options import Layout, Locale, drop_redundant_options
-from github_banners.serving.framework import to_starlette_response
+from github_banners.serving.framework import Content, to_starlette_response
 from github_banners.stats.snapshots import Freshness
 
 
@@ -39,7 +33,7 @@ class _Banner:
     `seconds_fresh` is the time until its numbers are refreshed.
     """
 
-    drawing: Picture
+    drawing: Content
     request: RenderRequest | None
     seconds_fresh: int
 
@@ -91,7 +85,7 @@ class BannerPageRoutes:
     async def get_open_graph(self, request: Request) -> Response:
         """Draw a banner for link previews."""
         banner = await self._find(request, request.path_params["name"].lower())
-        drawing = Picture.svg(draw_open_graph(banner.drawing.body))
+        drawing = Content.svg(draw_open_graph(banner.drawing.body))
         is_dated = banner.request and banner.request.result.freshness is Freshness.HARD_STALE
         picture = await self.banner_routes.draw_png(request, drawing, is_cacheable=not is_dated)
         if picture is None:
@@ -116,7 +110,7 @@ class BannerPageRoutes:
             stored = await banners.read_stored_drawing(name, deadline=deadline)
             if stored is None:
                 raise
-            return _Banner(Picture.svg(stored), None, seconds_fresh=0)
+            return _Banner(Content.svg(stored), None, seconds_fresh=0)
         self.banner_routes.cache.record_request(name)
         options = msgspec.structs.replace(banner.options, layout=Layout.CLASSIC)
         classic = replace(banner, options=drop_redundant_options(options))

@@ -15,7 +15,7 @@ import structlog
 
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder, without_age
-from github_banners.api.response_cache import RenderRequest
+from github_banners.api.pictures import RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
@@ -39,12 +39,13 @@ from github_banners.options import (
     data_needs,
     parse_banner_name,
     parse_need,
+    shows_only_totals,
     to_canonical_json,
 )
 from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.identity import IdentityLookup
-from github_banners.stats.lookup import Lookup
+from github_banners.stats.lookup import Lookup, LookupResult
 
 _log = structlog.get_logger(__name__)
 
@@ -115,7 +116,7 @@ class BannerService:
         else:
             snapshot = await self._identities.find(login, deadline=deadline, charge=charge)
             result = without_age(snapshot)
-        return await self._data.add_data(result, options, deadline=deadline, charge=charge)
+        return await self._add_data(result, options, deadline=deadline, charge=charge)
 
     async def get_by_name(
         self, name: str, *, deadline: Deadline, charge: Charge, wants_numbers: bool = False
@@ -134,12 +135,27 @@ class BannerService:
             result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
         else:
             result = without_age(snapshot)
-        return await self._data.add_data(
+        return await self._add_data(
             result,
             banner.options,
             repository_id=banner.repository_id,
             deadline=deadline,
             charge=charge,
+        )
+
+    async def _add_data(
+        self,
+        result: LookupResult,
+        options: BannerOptions,
+        *,
+        deadline: Deadline,
+        charge: Charge,
+        repository_id: int | None = None,
+    ) -> RenderRequest:
+        if shows_only_totals(options):
+            return RenderRequest(result, options)
+        return await self._data.add_data(
+            result, options, repository_id=repository_id, deadline=deadline, charge=charge
         )
 
     async def create(

@@ -7,8 +7,7 @@ from html import escape
 
 from minijinja import Environment, safe
 
-from github_banners.api.banner_responses import Picture
-from github_banners.serving.framework import HttpResponse, etag_matches
+from github_banners.serving.framework import Content, HttpResponse, etag_matches
 
 REVALIDATE = "no-cache"
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -20,7 +19,7 @@ SCRIPT = "text/javascript; charset=utf-8"
 class Document:
     """A page or one of its files, hashed and compressed like a picture."""
 
-    content: Picture
+    content: Content
     cache_control: str = REVALIDATE
 
 

@@ -20,18 +20,15 @@ from github_banners.api.banner_page import (
     is_open_graph_path,
     is_page_path,
 )
-from github_banners.api.banner_responses import (
-    Picture,
-    explanation_response,
-    is_image_loader,
-    requests_picture,
-)
+from github_banners.api.banner_responses import is_image_loader, requests_picture
 from github_banners.api.compatibility import PREVIEW_PATH
+from github_banners.api.pictures import explanation_response
 from github_banners.drawing import explain
 from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner
 from github_banners.options import find_misspelt_options, parse_options_leniently, parse_query
 from github_banners.serving.framework import (
+    Content,
     as_public_error,
     error_response,
     handle_http_error,
@@ -41,7 +38,7 @@ from github_banners.serving.framework import (
 _BANNERS_PREFIX = "/banners/"
 
 
-DrawPng: TypeAlias = Callable[[Request, Picture], Awaitable[Picture | None]]
+DrawPng: TypeAlias = Callable[[Request, Content], Awaitable[Content | None]]
 """Converts an SVG to PNG on behalf of a request's client; None if that fails or takes too long."""
 
 
@@ -105,7 +102,7 @@ class ErrorHandler:
             drawing = draw_open_graph(drawing)
         if _requested_format(request, query) != "png":
             return to_starlette_response(explanation_response(error, drawing, vary=vary))
-        png = await self._draw_png(request, Picture.svg(drawing))
+        png = await self._draw_png(request, Content.svg(drawing))
         if png is None:
             return to_starlette_response(
                 explanation_response(error, drawing, vary=vary, is_replacement=True)

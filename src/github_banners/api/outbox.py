@@ -19,12 +19,8 @@ from github_banners.api.backends import Publish
 from github_banners.api.background import Failures
 from github_banners.database import leases
 from github_banners.database.banners import Banner
-from github_banners.database.connect import (
-    Connection,
-    Database,
-    is_database_error,
-    save_separately,
-)
+from github_banners.database.batches import save_separately
+from github_banners.database.connect import Connection, Database, is_database_error
 from github_banners.errors import DatabaseUnavailable, Unavailable, UnreadableBanner
 from github_banners.messaging.tracing import bind_trace, bound_trace_id
 from github_banners.models import Clock, Snapshot

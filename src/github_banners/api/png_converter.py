@@ -14,12 +14,12 @@ from functools import partial
 
 import structlog
 
-from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import ClientCharge
 from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, RenderingFailed, TooManyRequests
 from github_banners.log_throttle import LogThrottle
+from github_banners.serving.framework import Content
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
 from github_banners.stats.fetch import PICTURE_TIMEOUT_SECONDS, Deadline
 
@@ -58,19 +58,19 @@ class PngConverter:
         self._count = count
         self._circuit = CircuitBreaker(monotonic, name="png")
         self._throttle = LogThrottle(monotonic)
-        self._cached: ByteBoundedLru[str, Picture] = ByteBoundedLru(
+        self._cached: ByteBoundedLru[str, Content] = ByteBoundedLru(
             memory_bytes, entry_bytes=_entry_bytes
         )
-        self._in_flight: dict[str, asyncio.Task[Picture | None]] = {}
+        self._in_flight: dict[str, asyncio.Task[Content | None]] = {}
         self._clients: Counter[str] = Counter()
 
-    def get_cached(self, svg: Picture) -> Picture | None:
+    def get_cached(self, svg: Content) -> Content | None:
         """Return the cached PNG of an SVG, or None."""
         return self._cached.get(svg.digest)
 
     async def to_png(
-        self, svg: Picture, *, charge: ClientCharge, deadline: Deadline, is_cacheable: bool = True
-    ) -> Picture | None:
+        self, svg: Content, *, charge: ClientCharge, deadline: Deadline, is_cacheable: bool = True
+    ) -> Content | None:
         """
         Convert an SVG to PNG, unless it is cached; None if that fails or takes too long.
 
@@ -106,26 +106,26 @@ class PngConverter:
         return True
 
     def _start(
-        self, svg: Picture, client: str, *, is_cacheable: bool
-    ) -> "asyncio.Task[Picture | None]":
+        self, svg: Content, client: str, *, is_cacheable: bool
+    ) -> "asyncio.Task[Content | None]":
         task = asyncio.create_task(self._convert(svg, is_cacheable=is_cacheable), name="png")
         self._in_flight[svg.digest] = task
         self._clients[client] += 1
         task.add_done_callback(partial(self._on_done, svg.digest, client))
         return task
 
-    def _on_done(self, digest: str, client: str, _: "asyncio.Task[Picture | None]") -> None:
+    def _on_done(self, digest: str, client: str, _: "asyncio.Task[Content | None]") -> None:
         self._in_flight.pop(digest, None)
         self._clients[client] -= 1
         if not self._clients[client]:
             del self._clients[client]
 
-    async def _convert(self, svg: Picture, *, is_cacheable: bool) -> Picture | None:
+    async def _convert(self, svg: Content, *, is_cacheable: bool) -> Content | None:
         if not self._circuit.allow_request():
             self._count(PngOutcome.BUSY)
             return None
         try:
-            picture = Picture.png(await self._worker.run(svg.body))
+            picture = Content.png(await self._worker.run(svg.body))
         except Overloaded:
             self._count(PngOutcome.BUSY)
             return None
@@ -146,5 +146,5 @@ class PngConverter:
         return picture
 
 
-def _entry_bytes(_: str, picture: Picture) -> int:
+def _entry_bytes(_: str, picture: Content) -> int:
     return _ENTRY_OVERHEAD_BYTES + picture.size_bytes

@@ -21,12 +21,7 @@ from starlette.routing import Route
 from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
-from github_banners.api.banner_responses import (
-    Picture,
-    numbers_response,
-    picture_response,
-    svg_fallback_response,
-)
+from github_banners.api.banner_responses import numbers_response
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
@@ -34,9 +29,15 @@ from github_banners.api.compatibility import COMPATIBLE_PATHS, PREVIEW_PATH
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema
+from github_banners.api.pictures import (
+    PictureCache,
+    RenderRequest,
+    picture_response,
+    svg_fallback_response,
+)
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
-from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
+from github_banners.api.response_cache import ResponseCache
 from github_banners.errors import DatabaseUnavailable, InvalidOption, UnreadableBanner
 from github_banners.options import (
     drop_redundant_options,
@@ -47,6 +48,7 @@ from github_banners.options import (
 )
 from github_banners.serving.framework import (
     JSON,
+    Content,
     json_response,
     to_starlette_response,
 )
@@ -126,7 +128,7 @@ class BannerRoutes:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
             if drawing is None or response_format == "json":
                 raise
-            return await self._respond_stored(request, Picture.svg(drawing), response_format)
+            return await self._respond_stored(request, Content.svg(drawing), response_format)
         return await self._respond(request, banner, response_format, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
@@ -146,8 +148,8 @@ class BannerRoutes:
         return to_starlette_response(json_response(status, msgspec.json.encode(content), headers))
 
     async def draw_png(
-        self, request: Request, drawing: Picture, *, is_cacheable: bool = True
-    ) -> Picture | None:
+        self, request: Request, drawing: Content, *, is_cacheable: bool = True
+    ) -> Content | None:
         """Convert an SVG to PNG, charged to the client; None if it fails or takes too long."""
         deadline = getattr(request.state, "deadline", None) or picture_deadline()
         charge = self.charge(request)
@@ -189,7 +191,7 @@ class BannerRoutes:
             )
             return to_starlette_response(numbers)
         cached = await self.pictures.draw(banner, deadline=request.state.deadline)
-        picture: Picture | None = cached.picture
+        picture: Content | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
             is_cacheable = banner.result.freshness is not Freshness.HARD_STALE
@@ -204,10 +206,10 @@ class BannerRoutes:
         )
 
     async def _respond_stored(
-        self, request: Request, drawing: Picture, response_format: str
+        self, request: Request, drawing: Content, response_format: str
     ) -> Response:
         """Send a stored drawing, as PNG if that is requested and possible."""
-        picture: Picture | None = drawing
+        picture: Content | None = drawing
         if response_format == "png":
             picture = await self.draw_png(request, drawing)
         if picture is None:
@@ -259,7 +261,7 @@ def _openapi(base_path: str) -> JsonSchema:
 
 @cache
 def _openapi_document(base_path: str) -> Document:
-    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON))
+    return Document(Content.text(msgspec.json.encode(_openapi(base_path)), JSON))
 
 
 def _target(request: Request) -> bytes:

@@ -18,7 +18,8 @@ from github_banners.api.background import Failures, run_batches
 from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
-from github_banners.database.connect import Connection, Database, save_separately
+from github_banners.database.batches import save_separately
+from github_banners.database.connect import Connection, Database
 from github_banners.database.data_leases import schedule_data
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.models import Clock, Owner, OwnerRepositories, Stats, aggregate

@@ -1,10 +1,7 @@
 """
-The caches of the api: drawn pictures, and whole responses; without locks.
+The cache of whole responses, without locks.
 
-`PictureCache` has the newest version of each requested banner. A picture is served from it until its
-numbers must be validated again, or until its owner is invalidated by a change in the database.
-
-`ResponseCache` answers repeated requests before the framework runs, without awaits. It has three
+It answers repeated requests for pictures before the framework runs, without awaits. It has three
 levels. `targets` maps a normalised request target to the key of a cached picture; these entries have
 a memory limit of their own, so that invented targets push out only each other. Whole responses are
 cached for the second in which their `Date` stays the same, by normalised target and relevant headers
@@ -12,7 +9,6 @@ and by the raw bytes of the request.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
@@ -20,25 +16,22 @@ from typing import TypeAlias
 
 import msgspec
 
-from github_banners.api.backends import Draw, draw_locally
-from github_banners.api.banner_responses import Picture, raw_picture_response
 from github_banners.api.compatibility import PREVIEW_PATH, to_preview_target
+from github_banners.api.pictures import (
+    CachedPicture,
+    PictureCache,
+    PictureKey,
+    raw_picture_response,
+)
 from github_banners.cache import ByteBoundedLru
-from github_banners.drawing import draw
-from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
-from github_banners.options import OPTION_NAMES, BannerOptions, options_digest
+from github_banners.models import Clock
+from github_banners.options import OPTION_NAMES
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
-from github_banners.stats.fetch import Deadline
-from github_banners.stats.lookup import LookupResult
-from github_banners.stats.snapshots import Freshness, Invalidations
+from github_banners.serving.framework import Content
 
-PictureKey: TypeAlias = tuple[int, bytes]
-"""Owner id and digest of the options; a digest because options can be larger than the picture."""
-
-Variant: TypeAlias = Callable[[Picture], Picture | None]
+Variant: TypeAlias = Callable[[Content], Content | None]
 """Returns a cached picture in another format, or None."""
 
-_PICTURE_OVERHEAD_BYTES = 700
 _BANNERS, _PREVIEW = b"/banners/", PREVIEW_PATH.encode()
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
 # `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the framework.
@@ -51,126 +44,6 @@ _MAX_OPTIONS = 100
 _MAX_RESPONSES, _MAX_RESPONSE_BYTES = 256, 64 << 10
 _MAX_RAW_REQUESTS = 1024
 _MIN_REMAINING = timedelta(seconds=5)
-
-
-class CachedPicture(msgspec.Struct, frozen=True, gc=False):
-    """
-    A picture of one version; it is served without validation until `expires_at`.
-
-    `refresh_at` is when its numbers are refreshed, `parts_fetched_at` see `RenderRequest`.
-    """
-
-    picture: Picture
-    version: int
-    refresh_at: datetime
-    drawn_at: datetime
-    expires_at: datetime
-    parts_fetched_at: tuple[datetime, ...] = ()
-
-    def with_picture(self, picture: Picture) -> "CachedPicture":
-        """Return a copy with the picture in another format."""
-        return msgspec.structs.replace(self, picture=picture)
-
-
-def to_picture_key(owner_id: int, options: BannerOptions) -> PictureKey:
-    """Build the cache key of a banner's picture."""
-    return owner_id, options_digest(options)
-
-
-@dataclass(frozen=True, slots=True)
-class RenderRequest:
-    """
-    What to draw: an owner's numbers, and the options to draw them with.
-
-    `parts_fetched_at` has the age of each part that can change without a change of the owner's
-    version.
-    """
-
-    result: LookupResult
-    options: BannerOptions
-    parts_fetched_at: tuple[datetime, ...] = ()
-
-    @property
-    def key(self) -> PictureKey:
-        """The key of the picture in the picture cache."""
-        return to_picture_key(self.result.snapshot.owner.id, self.options)
-
-
-class PictureCache:
-    """Draws pictures and caches them, within `memory_bytes`."""
-
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        memory_bytes: int,
-        draw: Draw = draw_locally,
-        invalidations: Invalidations | None = None,
-    ) -> None:
-        self._clock = clock
-        self._draw = draw
-        self._invalidations = invalidations or Invalidations(clock=clock)
-        self._cached: ByteBoundedLru[PictureKey, CachedPicture] = ByteBoundedLru(
-            memory_bytes, entry_bytes=_entry_bytes
-        )
-        self._on_change: Callable[[], None] = lambda: None
-
-    def watch(self, on_change: Callable[[], None]) -> None:
-        """Set a callback for every event, except the passing of time, that may change `get`."""
-        self._on_change = on_change
-        self._invalidations.on_change = on_change
-
-    def get(self, key: PictureKey) -> CachedPicture | None:
-        """Return a picture that may be served without validation, or None."""
-        cached = self._cached.get(key)
-        now = self._clock()
-        # A picture from the future means that the clock was set back.
-        if cached is None or now >= cached.expires_at or cached.drawn_at > now + MAX_CLOCK_SKEW:
-            return None
-        return cached if self._invalidations.is_unchanged(key[0], since=cached.drawn_at) else None
-
-    async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
-        """
-        Draw a banner, unless this version is cached, and cache the picture.
-
-        Numbers older than the hard TTL are drawn with their date; such a picture is not cached.
-        """
-        result, options, now = request.result, request.options, self._clock()
-        snapshot = result.snapshot
-        if result.freshness is Freshness.HARD_STALE:
-            # Drawn in this process: the call to the renderer carries no date to show.
-            is_dated = snapshot.fetched_at > EPOCH
-            body = draw(snapshot, options, as_of=snapshot.fetched_at.date() if is_dated else None)
-            return CachedPicture(Picture.svg(body), snapshot.version, result.refresh_at, now, now)
-        key = request.key
-        cached = self._cached.get(key)
-        is_same = cached is not None and (cached.version, cached.parts_fetched_at) == (
-            snapshot.version,
-            request.parts_fetched_at,
-        )
-        if cached is not None and is_same:
-            picture = cached.picture
-        else:
-            picture = Picture.svg(await self._draw(snapshot, options, deadline))
-            # While this one was drawn, another request may have cached a newer version.
-            cached = self._cached.get(key)
-        fresh = CachedPicture(
-            picture,
-            snapshot.version,
-            result.refresh_at,
-            now,
-            result.fresh_until,
-            request.parts_fetched_at,
-        )
-        is_from_future = cached is not None and cached.drawn_at > now + MAX_CLOCK_SKEW
-        if cached is None or is_from_future or cached.version <= snapshot.version:
-            self._cached.put(key, fresh)
-            self._on_change()
-        return fresh
-
-
-def _entry_bytes(_: PictureKey, cached: CachedPicture) -> int:
-    return _PICTURE_OVERHEAD_BYTES + cached.picture.size_bytes
 
 
 class CacheHit(StrEnum):

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from github_banners.api.api_service import open_api
-from github_banners.api.backends import Backends, draw_locally, to_render_job
+from github_banners.api.backends import Backends, to_render_job
+from github_banners.api.pictures import draw_locally
 from github_banners.api.tracing import trace_backends
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw

@@ -2,13 +2,14 @@
 Connection pool for PostgreSQL: `run_within` for requests with a deadline, `transaction` for others.
 
 It works while the server is down, and reconnects. A psycopg error that may pass is raised as
-`DatabaseUnavailable`; errors of our own SQL keep their type in background work.
+`DatabaseUnavailable`; errors of our own SQL keep their type in background work. Session settings are
+made by `set local` at the start of each transaction, because a pooler in transaction mode rejects
+start-up options and may run each transaction in another session.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,6 +18,7 @@ from weakref import WeakSet
 import psycopg
 import structlog
 from psycopg import AsyncConnection
+from psycopg.sql import SQL, Composed, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from psycopg_pool import TooManyRequests as PoolQueueFull
 
@@ -34,7 +36,6 @@ __all__ = [
     "is_connection_loss",
     "is_database_error",
     "mapping_driver_errors",
-    "save_separately",
 ]
 
 T = TypeVar("T")
@@ -70,8 +71,20 @@ _RECONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
 _CANCEL_ATTEMPTS = 5
 _WAIT_STEPS = 5
-_SAVE_PIECES = 20
-_MAX_SAVE_REFUSALS = 3
+
+_SETTINGS = """
+    set local search_path to {schema}, pg_temp;
+    set local timezone to 'UTC';
+    set local datestyle to 'ISO, MDY';
+    set local intervalstyle to 'postgres';
+    set local bytea_output to 'hex';
+    set local standard_conforming_strings to on;
+    set local lock_timeout to 0;
+    set local statement_timeout to {statement_timeout};
+    set local idle_in_transaction_session_timeout to '60s';
+"""
+
+_BEGIN = SQL("begin isolation level read committed;")
 
 
 @contextmanager
@@ -229,7 +242,7 @@ class Database:
     async def _transaction(self, conn: Connection) -> AsyncIterator[None]:
         if self._schema is None:
             self._schema = await session.find_schema(conn)
-        async with session.transaction(conn, schema=self._schema or session.DEFAULT_SCHEMA):
+        async with transaction(conn, schema=self._schema or session.DEFAULT_SCHEMA):
             yield
 
     @contextmanager
@@ -292,6 +305,25 @@ class Database:
             await asyncio.wait(self._jobs, timeout=timeout_seconds)
 
 
+def begin_settings(schema: str, *, statement_timeout: str = "10s") -> Composed:
+    """Return the settings at the start of every transaction, to be sent in one message."""
+    return SQL(_SETTINGS).format(schema=Identifier(schema), statement_timeout=statement_timeout)
+
+
+@asynccontextmanager
+async def transaction(conn: Connection, *, schema: str) -> AsyncIterator[None]:
+    """Run a transaction on an autocommit connection; roll back if the block raises."""
+    try:
+        await conn.execute(_BEGIN + begin_settings(schema))
+        yield
+    except BaseException:
+        # Keep the original error if the connection is lost too.
+        with suppress(psycopg.Error):
+            await conn.rollback()
+        raise
+    await conn.commit()
+
+
 async def wait_in_steps(task: asyncio.Task[Any], timeout_seconds: float) -> None:
     """
     Wait for a task in steps, so that a pause of this process does not count as a silent server.
@@ -320,43 +352,3 @@ def is_connection_loss(cause: BaseException | None) -> bool:
         return False
     sqlstate = getattr(cause, "sqlstate", None)
     return sqlstate is None or sqlstate.startswith(_CONNECTION_LOSS_SQLSTATES)
-
-
-async def save_separately(
-    database: Database,
-    records: Sequence[T],
-    save: Callable[[Connection, Sequence[T]], Awaitable[object]],
-) -> list[tuple[T, Exception]]:
-    """
-    Save all records that can be saved, in one transaction; return the others with their errors.
-
-    After a failure `save` is called again with parts of the same records, to isolate the bad ones.
-
-    :raises DatabaseUnavailable: the server is down, or rejects every record; records of earlier
-        transactions stay saved
-    """
-    pending = deque([records] if records else [])
-    failed: list[tuple[T, Exception]] = []
-    refusals = 0
-    while pending:
-        part = pending.popleft()
-        try:
-            async with database.transaction() as connection:
-                await save(connection, part)
-            refusals = 0
-            continue
-        except DatabaseUnavailable as error:
-            refusals += len(part) == 1
-            # A missing table or privilege makes every record fail.
-            if is_connection_loss(error.__cause__) or refusals == _MAX_SAVE_REFUSALS:
-                raise
-            failure: Exception = error
-        except Exception as error:  # noqa: BLE001 - a bad record can raise anything
-            failure = error
-        if len(part) == 1:
-            failed.append((part[0], failure))
-        else:
-            size = -(-len(part) // _SAVE_PIECES)
-            pieces = [part[start : start + size] for start in range(0, len(part), size)]
-            pending.extendleft(reversed(pieces))
-    return failed

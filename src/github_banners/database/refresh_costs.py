@@ -12,8 +12,8 @@ from datetime import datetime
 
 import psycopg
 
-from github_banners.database.connect import error_text
-from github_banners.database.session import connect, transaction
+from github_banners.database.connect import error_text, transaction
+from github_banners.database.session import connect
 from github_banners.errors import DatabaseUnavailable
 
 # The idle time of `api.refresh`.

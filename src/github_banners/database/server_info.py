@@ -11,16 +11,9 @@ from datetime import datetime
 
 import psycopg
 
-from github_banners.database.connect import error_text
+from github_banners.database.connect import error_text, transaction
 from github_banners.database.connect_errors import explain_login_error
-from github_banners.database.session import (
-    DEFAULT_SCHEMA,
-    TABLES,
-    Connection,
-    connect,
-    find_schema,
-    transaction,
-)
+from github_banners.database.session import DEFAULT_SCHEMA, TABLES, Connection, connect, find_schema
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
 

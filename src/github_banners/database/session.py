@@ -1,21 +1,16 @@
 """
-Connections and transactions with fixed settings, independent of role, pooler and environment.
+Connections with fixed settings, independent of role, pooler and environment.
 
-libpq's environment variables are removed. Session settings are made by `set local` at the start of
-each transaction, because a pooler in transaction mode rejects start-up options and may run each
-transaction in another session. Values are converted here to what PostgreSQL can store.
+libpq's environment variables are removed. Values are converted here to what PostgreSQL can store.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Identifier
 
 Connection: TypeAlias = AsyncConnection[TupleRow]
 
@@ -52,20 +47,6 @@ _SOCKET_ARGUMENTS = {
     "gssencmode": "disable",
     "channel_binding": "prefer",
 }
-
-_SETTINGS = """
-    set local search_path to {schema}, pg_temp;
-    set local timezone to 'UTC';
-    set local datestyle to 'ISO, MDY';
-    set local intervalstyle to 'postgres';
-    set local bytea_output to 'hex';
-    set local standard_conforming_strings to on;
-    set local lock_timeout to 0;
-    set local statement_timeout to {statement_timeout};
-    set local idle_in_transaction_session_timeout to '60s';
-"""
-
-_BEGIN = SQL("begin isolation level read committed;")
 
 _FIND_SCHEMA = """
     select namespace.nspname
@@ -109,25 +90,6 @@ async def find_schema(conn: Connection) -> str | None:
     parameters = {"tables": list(TABLES), "count": len(TABLES), "default": DEFAULT_SCHEMA}
     row = await (await conn.execute(_FIND_SCHEMA, parameters)).fetchone()
     return str(row[0]) if row else None
-
-
-def begin_settings(schema: str, *, statement_timeout: str = "10s") -> Composed:
-    """Return the settings at the start of every transaction, to be sent in one message."""
-    return SQL(_SETTINGS).format(schema=Identifier(schema), statement_timeout=statement_timeout)
-
-
-@asynccontextmanager
-async def transaction(conn: Connection, *, schema: str) -> AsyncIterator[None]:
-    """Run a transaction on an autocommit connection; roll back if the block raises."""
-    try:
-        await conn.execute(_BEGIN + begin_settings(schema))
-        yield
-    except BaseException:
-        # Keep the original error if the connection is lost too.
-        with suppress(psycopg.Error):
-            await conn.rollback()
-        raise
-    await conn.commit()
 
 
 def to_columns(rows: Iterable[tuple[Any, ...]], *, column_count: int) -> list[list[Any]]:

@@ -16,9 +16,10 @@ from functools import cache, lru_cache
 import msgspec
 
 from github_banners.cache import Memo
+from github_banners.drawing.colours import contrast, mix
 from github_banners.drawing.locales import first_weekday, month_names, weekday_names
 from github_banners.drawing.text import width
-from github_banners.drawing.themes import Scheme, contrast, mix
+from github_banners.drawing.themes import Scheme
 
 WEEKS = 53
 _DAYS_PER_WEEK = 7

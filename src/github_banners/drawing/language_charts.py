@@ -1,16 +1,18 @@
 """
-How languages are shown: ranked shares in whole percentages, the ring and the bar.
+How languages are shown: ranked shares in whole percentages, the ring, the bar and the legend.
 
     shares   ranking, the rest as `Other`, whole percentages, colours
     charts   the ring, which is a donut if its stroke is wide, and the bar; geometry in user units.
              Every segment is a line to be stroked; templates set the stroke width
+    legend   names and percentages that flow in rows under a bar. Text widths are estimates for the
+             widest font: items are spaced by less, which looks even in usual fonts, but rows wrap
+             by the full width, so that nothing leaves the banner in any font
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
-from importlib.resources import files
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
 
 import msgspec
 
@@ -20,8 +22,9 @@ from github_banners.drawing.locales import (
     format_percent,
     load_translations,
 )
-from github_banners.drawing.sanitize import isolate, sanitize
-from github_banners.drawing.themes import Scheme, readable_on_all
+from github_banners.drawing.sanitize import isolate
+from github_banners.drawing.text import fit, width
+from github_banners.drawing.themes import Scheme, language_names_and_colours
 from github_banners.errors import RenderingFailed
 from github_banners.models import Snapshot, sort_languages
 from github_banners.options import BannerOptions, CountBy, HideableField
@@ -29,7 +32,6 @@ from github_banners.options import BannerOptions, CountBy, HideableField
 # Looking up a member of an enum takes 0.1 µs in Python 3.11, twenty times as long as a global.
 _LANGUAGES, _BYTES = HideableField.LANGUAGES, CountBy.BYTES
 
-_NAMELESS = "?"
 _UNLISTED = ""  # stands for the languages of a repository that GitHub does not list
 _MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
@@ -38,9 +40,21 @@ PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
 MAX_RING_LANGUAGES = 5
 """How many languages a ring shows, besides Other."""
 
-_SEGMENT_GAP = 2.0
-_MIN_BAR_LENGTH = 4.0
-_MIN_RING_LENGTH = 2.5
+_SEGMENT_GAP, _MIN_BAR_LENGTH, _MIN_RING_LENGTH = 2.0, 4.0, 2.5
+
+# The legend, in multiples of the font size.
+_DOT_RADIUS, _DOT_ABOVE_BASELINE, _DOT_ROOM = 0.37, 0.35, 0.77
+_NAME_ROOM = 24  # longer than any real name: a made-up one must not push all others out
+_PERCENT_ROOM = 4
+# In user units.
+_DOT_GAP = 7
+ITEM_GAP = 18
+# The width of a text in usual fonts, as a fraction of the estimate.
+USUAL_WIDTH = 0.88
+# The estimate of a long text is too large by at least this much in any font.
+_SLACK = 3
+# From this width on, a text in the widest font would reach the next dot: it gets its full width.
+_LONG_TEXT = (ITEM_GAP + _SLACK) / (1 - USUAL_WIDTH)
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +125,7 @@ def rank_languages(
     if unlisted:
         counts.append(unlisted)
     total, points = sum(counts), percentage_points(counts)
-    names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
+    names_and_colours, rank_colours = language_names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
     for name, count, point in zip(names[:max_ranked], counts, points, strict=False):
         clean_name, colour = names_and_colours[name]
@@ -150,27 +164,6 @@ def _percent(points: int, count: int, total: int) -> str:
     if count == total:
         return "100%"
     return PERCENTS[points] if count * 100 >= total else PERCENTS[0]
-
-
-@lru_cache(8)
-def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
-    """Return a cache of clean names, and colours that are readable on every background."""
-
-    def name_and_colour(name: str) -> tuple[str, str]:
-        colour = _github_colours().get(name.lower())
-        if colour is None:
-            return sanitize(name) or _NAMELESS, scheme.neutral
-        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
-
-    return Memo(name_and_colour)
-
-
-@cache
-def _github_colours() -> dict[str, str]:
-    data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
-    colours: dict[str, str] = json.loads(data)
-    # GitHub has changed the case of names (Vim script), and its API still returns the old ones.
-    return {name.lower(): colour for name, colour in colours.items()}
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -240,13 +233,14 @@ def visible_languages(
 
     :raises RenderingFailed: they are counted in bytes, which are not known
     """
-    languages: Mapping[str, int] = {}
-    unlisted = 0
-    if _LANGUAGES not in options.hide:
-        if options.count_by is _BYTES:
-            languages, unlisted = _language_sizes(snapshot)
-        else:
-            languages = snapshot.stats.languages
+    languages, unlisted = snapshot.stats.languages, 0
+    if _LANGUAGES in options.hide:
+        languages = {}
+    elif options.count_by is _BYTES:
+        if snapshot.language_sizes is None:
+            raise RenderingFailed("the sizes of the languages are not known")
+        languages = dict(snapshot.language_sizes)
+        unlisted = languages.pop(_UNLISTED, 0)
     return rank_languages(
         languages,
         scheme=scheme,
@@ -257,24 +251,103 @@ def visible_languages(
     )
 
 
-def _language_sizes(snapshot: Snapshot) -> tuple[Mapping[str, int], int]:
-    """Return the bytes of the listed languages by name, and those of all others."""
-    sizes = snapshot.language_sizes
-    if sizes is None:
-        raise RenderingFailed("the sizes of the languages are not known")
-    if _UNLISTED not in sizes:
-        return sizes, 0
-    return {name: size for name, size in sizes.items() if name}, sizes[_UNLISTED]
-
-
 def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
     """Return the shares of the ring: at most `MAX_RING_LANGUAGES` languages and Other."""
     return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
 
 
-def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
-    """Return the first languages and percentages for the description, if there is no legend."""
-    return [
-        f"{isolate(share.name)} {format_percent(share.percent, locale)}"
-        for share in shares[:MAX_DESCRIBED_LANGUAGES]
-    ]
+class LegendItem(msgspec.Struct, frozen=True, gc=False):
+    """A language: the centre of its dot, name and percentage; the text's place follows the dot."""
+
+    colour: str
+    dot_x: int
+    dot_y: int
+    name: str
+    percent: str
+
+
+class Legend(msgspec.Struct, frozen=True, gc=False):
+    """The shares that fit, and their items."""
+
+    shares: Sequence[Share]
+    items: Sequence[LegendItem]
+
+
+PlaceItems: TypeAlias = Callable[[Sequence[Share]], Sequence[LegendItem] | None]
+"""Places shares; returns None if they do not fit."""
+
+
+def fit_legend(ranking: Ranking, limit: int, place_items: PlaceItems) -> Legend:
+    """Return the longest legend that fits, of at most `limit` languages and Other."""
+    while limit >= 0 and (shares := ranking.top(limit)):
+        if (items := place_items(shares)) is not None:
+            return Legend(shares, items)
+        # Other never stands for a single language, unless others are unlisted: without those, the
+        # next shorter list lacks two languages.
+        limit = min(limit, ranking.number - (not ranking.unlisted)) - 1
+    return Legend((), ())
+
+
+def flow_rows(
+    *, x: float, room: float, baselines: Sequence[int], size: int, locale: str
+) -> PlaceItems:
+    """
+    Return a function that places shares in rows.
+
+    `x` and `room` are the start and the width of each row, `baselines` the y of each.
+    """
+    lead = _DOT_ROOM * size + _DOT_GAP
+    dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
+    end = x + room - lead
+    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size))
+    percents = _percents(size, locale)
+
+    def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
+        rows = iter(baselines)
+        y, item_x, items = next(rows), x, []
+        for share in shares:
+            name, name_width = names[share.name]
+            percent_text, percent_width = percents[share.percent]
+            text_width = name_width + percent_width
+            if item_x + text_width > end:
+                if (next_y := next(rows, None)) is None:
+                    return None
+                y, item_x = next_y, x
+            items.append(
+                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name, percent_text)
+            )
+            item_x += lead + (
+                USUAL_WIDTH * text_width + ITEM_GAP
+                if text_width < _LONG_TEXT
+                else text_width - _SLACK
+            )
+        return items
+
+    return place_items
+
+
+def describe_items(items: Sequence[LegendItem]) -> list[str]:
+    """Return the first languages and percentages of a legend for the description."""
+    return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]
+
+
+@lru_cache(64)
+def _names(size: int, room: float) -> Memo[str, tuple[str, float]]:
+    """Return a cache of names that fit, and their widths."""
+
+    def fit_name(name: str) -> tuple[str, float]:
+        fitted = fit(name, (size,), room)
+        return isolate(fitted.text), fitted.width
+
+    return Memo(fit_name)
+
+
+@lru_cache(64)
+def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
+    """Return a cache of localized percentages and their widths, with a space before them."""
+
+    def measure_percent(percent: str) -> tuple[str, float]:
+        text = format_percent(percent, locale)
+        return text, width(f" {text}", size)
+
+    return Memo(measure_percent)

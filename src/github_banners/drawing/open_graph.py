@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from github_banners.drawing.colours import is_dark
 from github_banners.drawing.rendering import render_without_frame
-from github_banners.drawing.themes import Canvas, format_coordinate, is_dark
+from github_banners.drawing.themes import Canvas, format_coordinate
 from github_banners.errors import RenderingFailed
 
 SERVICE_NAME = "GitHub Banners"

@@ -22,7 +22,6 @@ import structlog
 
 from github_banners.github import graphql, rest
 from github_banners.github.credentials import Account, Budget, Priority
-from github_banners.github.fetching import should_fall_back, with_public_errors
 from github_banners.github.protocol import (
     MAX_PAGES,
     PAGE_SIZE,
@@ -31,7 +30,7 @@ from github_banners.github.protocol import (
     GitHubResponse,
     Resource,
 )
-from github_banners.github.sender import RequestFailed, Sender
+from github_banners.github.sender import RequestFailed, Sender, should_fall_back, with_public_errors
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, Owner, OwnerRepositories, Repository, Stats
 from github_banners.tasks import gather_or_cancel
@@ -85,7 +84,7 @@ class GitHubClient:
             return graphql.parse_owners_by_login(response, query, now=self.clock())
 
         owner_request = _OwnerRequest(f"/users/{quote(login, safe='')}", query, parse)
-        priority = Priority.KNOWN if is_known else Priority.UNKNOWN
+        priority = Priority.KNOWN_OWNER if is_known else Priority.UNKNOWN_LOGIN
         return await self._with_public_errors(self._fetch(owner_request, priority), login)
 
     async def fetch_by_id(
@@ -93,7 +92,7 @@ class GitHubClient:
         owner: Owner,
         *,
         previous: Stats | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
         failure: Failure | None = None,
     ) -> OwnerRepositories:
         """

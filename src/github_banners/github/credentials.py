@@ -42,10 +42,10 @@ _MIN_PAUSE_SECONDS = 0.05
 class Priority(StrEnum):
     """Priority of a request, named after its cause; low ones leave a share of each limit unused."""
 
-    KNOWN = "known"
+    KNOWN_OWNER = "known-owner"
     """A client waits for an owner that was seen before."""
-    UNKNOWN = "unknown"
-    """A client waits for an unknown login: invented logins must not use up the limit."""
+    UNKNOWN_LOGIN = "unknown-login"
+    """A client waits for a login that was never seen: invented logins must not use up the limit."""
     STALE = "stale"
     """A client was served stale numbers and does not wait for new ones."""
     BACKGROUND = "background"
@@ -58,8 +58,8 @@ class Priority(StrEnum):
 
 
 _RESERVED_SHARES = {
-    Priority.KNOWN: 0.0,
-    Priority.UNKNOWN: 0.1,
+    Priority.KNOWN_OWNER: 0.0,
+    Priority.UNKNOWN_LOGIN: 0.1,
     Priority.STALE: 0.1,
     Priority.BACKGROUND: 0.3,
 }
@@ -154,22 +154,22 @@ class Credential:
     """
     A token, or None for unauthenticated requests, which GitHub limits by IP address.
 
-    `consecutive_failures` counts rejections in a row; a rejected token is not used until
-    `cooldown_until`.
+    `name` is its name in logs. `consecutive_failures` counts rejections in a row; a rejected token is
+    not used until `cooldown_until`.
     """
 
     token: Secret | None
+    name: str = field(init=False)
     account: "Account" = field(init=False, repr=False)
     in_flight: Counter[Resource] = field(default_factory=Counter)
     consecutive_failures: int = 0
     cooldown_until: datetime = _LONG_AGO
 
-    @property
-    def name(self) -> str:
-        """The name in logs: the beginning of the token's SHA-256, which does not reveal it."""
-        if self.token is None:
-            return "anonymous"
-        return hashlib.sha256(self.token.reveal().encode()).hexdigest()[:8]
+    def __post_init__(self) -> None:
+        self.name = "anonymous"
+        if self.token is not None:
+            # The beginning of the SHA-256 does not reveal the token.
+            self.name = hashlib.sha256(self.token.reveal().encode()).hexdigest()[:8]
 
     def is_cooling_down(self, *, now: datetime) -> bool:
         """Return whether the token was rejected and is not used for now."""
@@ -240,7 +240,7 @@ class Account:
         return rate_limit.limit or default if rate_limit is not None else default
 
     def is_usable(
-        self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN
+        self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN_OWNER
     ) -> bool:
         """Return whether a request of this priority may be sent with this account now."""
         has_credential = not all(
@@ -307,7 +307,7 @@ def select_credential(
     resource: Resource,
     *,
     now: datetime,
-    priority: Priority = Priority.KNOWN,
+    priority: Priority = Priority.KNOWN_OWNER,
     without: Collection[Credential] = (),
 ) -> Credential | None:
     """Select a credential of the account with most points left; None if no account is usable."""

@@ -15,7 +15,6 @@ from github_banners.errors import TokenRequired, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.contribution_history import ContributionHistory
 from github_banners.github.credentials import Priority
-from github_banners.github.fetching import should_fall_back, with_public_errors
 from github_banners.github.languages import (
     LanguagePage,
     build_languages_query,
@@ -37,7 +36,7 @@ from github_banners.github.repository_details import (
     parse_repository_body,
 )
 from github_banners.github.rest import parse_owner
-from github_banners.github.sender import RequestFailed
+from github_banners.github.sender import RequestFailed, should_fall_back, with_public_errors
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
     Contributions,
@@ -73,7 +72,7 @@ class DataFetcher:
         *,
         known: Contributions | None = None,
         known_at: datetime | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> Contributions:
         """
         Fetch a user's contributions of all years; for an organisation, return that it has none.
@@ -103,7 +102,7 @@ class DataFetcher:
         owner: Owner,
         repositories: Sequence[Repository],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> tuple[RepositoryLanguages, ...]:
         """
         Fetch the languages of all public repositories of an owner.
@@ -126,7 +125,7 @@ class DataFetcher:
         name: str,
         *,
         repository_id: int | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> RepositoryDetails:
         """
         Fetch one repository of an owner by id, else by a name that it has or had, if `name` is not empty.
@@ -139,7 +138,7 @@ class DataFetcher:
         fetching = self._fetch_repository(owner, name, repository_id, priority)
         return await self._with_public_errors(fetching, owner.login, self._time_limit)
 
-    async def identify(self, login: str, *, priority: Priority = Priority.UNKNOWN) -> Owner:
+    async def identify(self, login: str, *, priority: Priority = Priority.UNKNOWN_LOGIN) -> Owner:
         """
         Fetch the current holder of a login, without repositories.
 

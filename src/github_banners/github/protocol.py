@@ -74,6 +74,16 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GitHubRequest:
+    """A request to GitHub; `resource` is the rate limit that it counts against."""
+
+    method: str
+    url: str
+    resource: Resource
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GitHubResponse:
     """GitHub's response: `headers` by lower-case name, `body` decompressed."""
 

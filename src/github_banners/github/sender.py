@@ -2,13 +2,14 @@
 Sends requests to GitHub: selects a credential, fails over to other accounts, retries, follows redirects.
 
 This is the only module that sends. It knows nothing of owners and repositories: callers pass a `parse`
-function, which returns the parsed response or a `Failure`.
+function, which returns the parsed response or a `Failure`. `with_public_errors` limits the time of a fetch,
+which is one or many requests for one owner, and turns its failure into an error that clients may see.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -18,6 +19,7 @@ import stamina
 import structlog
 
 from github_banners import __version__
+from github_banners.cache import Memo
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.credentials import (
     Account,
@@ -34,6 +36,7 @@ from github_banners.github.protocol import (
     API_VERSION,
     Failure,
     FailureKind,
+    GitHubRequest,
     GitHubResponse,
     Resource,
     classify,
@@ -44,6 +47,7 @@ from github_banners.github.transport import (
     describe_error,
     make_large_response_slots,
     read_body,
+    redirect_target,
 )
 from github_banners.http_client import TooLargeBody
 from github_banners.log_throttle import LogThrottle
@@ -54,7 +58,6 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _MAX_ATTEMPTS = 3
-_REDIRECT_STATUSES = {301, 302, 307, 308}
 _MAX_REDIRECTS = 3
 _HEADERS = {
     "accept": "application/vnd.github+json",
@@ -75,6 +78,7 @@ RETRYABLE = {
     FailureKind.UNREADABLE,
     FailureKind.UNREACHABLE,
 }
+_FALL_BACK_TO_REST = TRY_ANOTHER_ACCOUNT | RETRYABLE | {FailureKind.TOO_LARGE}
 
 
 class RequestFailed(Exception):
@@ -95,16 +99,6 @@ class RequestFailed(Exception):
         if self.failure.kind is FailureKind.NOT_FOUND:
             return UnknownUser(login)
         return GitHubUnavailable(str(self))
-
-
-@dataclass(frozen=True, slots=True)
-class GitHubRequest:
-    """A request to GitHub; `resource` is the rate limit that it counts against."""
-
-    method: str
-    url: str
-    resource: Resource
-    content: bytes | None = None
 
 
 class Sender:
@@ -132,13 +126,14 @@ class Sender:
         self._sleep = sleep
         self._large_responses = make_large_response_slots()
         self._throttle = LogThrottle(monotonic)
+        self._headers: Memo[Credential, dict[str, str]] = Memo(self._build_headers)
 
     @property
     def accounts(self) -> list[Account]:
         """The accounts; the list shrinks when two of them turn out to be the same."""
         return self._accounts
 
-    def remaining(self, resource: Resource, *, priority: Priority = Priority.KNOWN) -> int:
+    def remaining(self, resource: Resource, *, priority: Priority = Priority.KNOWN_OWNER) -> int:
         """
         Return the points that the account used next has left for a priority.
 
@@ -181,7 +176,7 @@ class Sender:
         request: GitHubRequest,
         parse: Callable[[GitHubResponse], T | Failure],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> T:
         """
         Try accounts until one succeeds; retry transient failures.
@@ -332,53 +327,57 @@ class Sender:
         return response
 
     async def _exchange(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
+        headers = self._headers[credential]
+        if request.content is not None:
+            headers = {**headers, "content-type": "application/json"}
         async with self._http.stream(
             request.method,
             request.url,
-            headers=self._headers(request, credential),
+            headers=headers,
             content=request.content,
         ) as response:
             body = await read_body(response, large_responses=self._large_responses)
         return GitHubResponse(response.status_code, response.headers, body)
 
-    def _headers(self, request: GitHubRequest, credential: Credential) -> dict[str, str]:
+    def _build_headers(self, credential: Credential) -> dict[str, str]:
         headers = dict(_HEADERS)
         # An older Enterprise Server rejects a version that it does not know.
         if not self._api_url.endswith("/v3"):
             headers["x-github-api-version"] = API_VERSION
-        if request.content is not None:
-            headers["content-type"] = "application/json"
         if credential.token is not None:
             headers["authorization"] = f"Bearer {credential.token.reveal()}"
         return headers
 
 
-def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | None:
-    """
-    Return the target of a redirect of the REST API.
-
-    None if there is none, or if it leads to another origin, which must not receive the token.
-    https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
-    """
-    if (
-        request.method != "GET"
-        or response.status not in _REDIRECT_STATUSES
-        or "location" not in response.headers
-    ):
-        return None
-    source = httpx2.URL(request.url)
-    try:
-        # Parsed by the library that sends it, so that both agree on the host.
-        target = source.join(response.headers["location"])
-    except httpx2.InvalidURL:
-        return None
-    is_same_origin = (target.scheme, target.host, target.port) == (
-        source.scheme,
-        source.host,
-        source.port,
-    )
-    return str(target) if is_same_origin and not target.userinfo else None
-
-
 def _is_retryable(error: Exception) -> bool:
     return isinstance(error, RequestFailed) and error.failure.kind in RETRYABLE
+
+
+async def with_public_errors(
+    fetching: Awaitable[T], *, name: str, time_limit: timedelta, throttle: LogThrottle
+) -> T:
+    """
+    Await a fetch of the owner `name` for at most `time_limit`.
+
+    :raises UnknownUser: GitHub knows no such owner
+    :raises GitHubUnavailable: the fetch failed, or took too long
+    """
+    try:
+        async with asyncio.timeout(time_limit.total_seconds()):
+            return await fetching
+    except RequestFailed as error:
+        kind = error.failure.kind
+        if kind is not FailureKind.NOT_FOUND and throttle.allows((name, kind)):
+            _log.warning("github.refused", owner=name, reason=str(error))
+        raise error.to_public_error(name) from error
+    except TimeoutError as error:
+        if throttle.allows((name, "timeout")):
+            _log.warning("github.refused", owner=name, reason="timeout")
+        raise GitHubUnavailable("GitHub did not respond in time") from error
+
+
+def should_fall_back(failure: Failure, *, is_known: bool) -> bool:
+    """Return whether REST is worth a request after this failure of GraphQL."""
+    # For an unknown login one 404 is enough; a known owner must be missing from both APIs.
+    is_missing = failure.kind is FailureKind.NOT_FOUND
+    return (is_missing and is_known) or failure.kind in _FALL_BACK_TO_REST

@@ -1,5 +1,5 @@
 """
-HTTP client for GitHub: proxy, certificates, bounded response bodies, causes of connection errors.
+HTTP client for GitHub: proxy, certificates, bounded bodies, redirects, causes of connection errors.
 
 `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` are read here only: our own
 services and the database are always reached directly. A client with `trust_env=True` would read them as
@@ -20,7 +20,7 @@ from datetime import timedelta
 import httpx2
 
 from github_banners.errors import ConfigurationError
-from github_banners.github.protocol import shorten
+from github_banners.github.protocol import GitHubRequest, GitHubResponse, shorten
 from github_banners.http_client import (
     HttpTransport,
     WrapTransport,
@@ -36,6 +36,7 @@ _CONNECT_TIMEOUT_SECONDS = 2.0
 _LARGE_RESPONSE_BYTES = 1 << 20
 _MAX_LARGE_RESPONSES = 2
 _PIECE_BYTES = 1 << 18
+_REDIRECT_STATUSES = {301, 302, 307, 308}
 _HOST = re.compile(r"[\w.:-]+")
 _PROXY_SCHEMES = {"http", "https"}
 # gzip or zlib, by the header of the data: https://docs.python.org/3/library/zlib.html#zlib.decompressobj
@@ -141,6 +142,33 @@ async def _unpack(response: httpx2.Response) -> AsyncIterator[bytes]:
                 await asyncio.sleep(0)
     if not is_empty and not unpacker.eof:
         raise UnreadableBody("the compressed body is truncated")
+
+
+def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | None:
+    """
+    Return the target of a redirect of the REST API.
+
+    None if there is none, or if it leads to another origin, which must not receive the token.
+    https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+    """
+    if (
+        request.method != "GET"
+        or response.status not in _REDIRECT_STATUSES
+        or "location" not in response.headers
+    ):
+        return None
+    source = httpx2.URL(request.url)
+    try:
+        # Parsed by the library that sends it, so that both agree on the host.
+        target = source.join(response.headers["location"])
+    except httpx2.InvalidURL:
+        return None
+    is_same_origin = (target.scheme, target.host, target.port) == (
+        source.scheme,
+        source.host,
+        source.port,
+    )
+    return str(target) if is_same_origin and not target.userinfo else None
 
 
 def make_large_response_slots() -> asyncio.Semaphore:

@@ -1,10 +1,10 @@
 """
 Banner options: what they are called, what values they take, and how requests are parsed.
 
-    schema         every option, declared once, and the canonical form
+    schema         every option, declared once; the canonical form; which data a banner shows
+    values         the allowed values of each option
     palettes       the colours of the themes
     aliases        alternative spellings of themes and locales; suggestions for option names
-    needs          which data of GitHub a banner shows
     parsing        parse queries, request bodies and command lines into `BannerOptions`; logins, names
     compatibility  translate the URLs of github-readme-stats and streak-stats
 """
@@ -17,14 +17,6 @@ from github_banners.options.compatibility import (
     Effect,
     Parameter,
     translate_url,
-)
-from github_banners.options.needs import (
-    CONTRIBUTION_NUMBERS,
-    DataKind,
-    banner_needs,
-    data_needs,
-    parse_need,
-    repository_need,
 )
 from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
@@ -42,15 +34,14 @@ from github_banners.options.parsing import (
     parse_query,
 )
 from github_banners.options.schema import (
+    CONTRIBUTION_NUMBERS,
     DEFAULT_LANGS_COUNT,
     DEFAULT_RADIUS,
-    LIST_OPTIONS,
     MAX_SHOWN_NUMBERS,
-    MAY_BE_EMPTY,
-    OPTIONS,
     BannerOptions,
     ChartType,
     CountBy,
+    DataKind,
     HideableField,
     Inclusion,
     Layout,
@@ -58,11 +49,21 @@ from github_banners.options.schema import (
     NumberFormat,
     ShownNumber,
     Theme,
-    allowed_values,
+    banner_needs,
+    data_needs,
     drop_redundant_options,
     ignored_options,
     options_digest,
+    parse_need,
+    repository_need,
+    shows_only_totals,
     to_canonical_json,
+)
+from github_banners.options.values import (
+    LIST_OPTIONS,
+    MAY_BE_EMPTY,
+    OPTIONS,
+    allowed_values,
 )
 
 __all__ = [
@@ -113,6 +114,7 @@ __all__ = [
     "parse_options_leniently",
     "parse_query",
     "repository_need",
+    "shows_only_totals",
     "to_canonical_json",
     "translate_url",
 ]

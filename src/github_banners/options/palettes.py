@@ -81,3 +81,18 @@ PALETTES = {name: Palette(*colours) for rows in _FAMILY_ROWS for name, *colours 
 
 COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "muted", "accent")}
 """The colour options and the palette fields they override, in the order of `Palette`."""
+
+
+def _build_palette_names() -> dict[str, tuple[str, ...]]:
+    """Map every type to the name of its palette, or to those of its light and its dark palette."""
+    single = {name: (name,) for name in PALETTES}
+    pairs = {
+        f"auto-{name}": (light, darks[0] if name == light else name)
+        for light, *darks in FAMILIES
+        for name in (*darks, light)
+    }
+    return {"auto": pairs["auto-default"], **single, **pairs}
+
+
+PALETTE_NAMES = _build_palette_names()
+"""The palette of every type, or its light and its dark palette, by name."""

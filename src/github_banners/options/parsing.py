@@ -21,18 +21,20 @@ import msgspec
 from github_banners.errors import InvalidOption, InvalidType, closest_match
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
-    LIST_OPTIONS,
     MAX_SHOWN_NUMBERS,
-    MAY_BE_EMPTY,
-    OPTIONS,
     BannerOptions,
     Colour,
     Layout,
     Locale,
     Theme,
+    options_digest,
+)
+from github_banners.options.values import (
+    LIST_OPTIONS,
+    MAY_BE_EMPTY,
+    OPTIONS,
     allowed_values,
     option_json_schema,
-    options_digest,
 )
 
 _NAME_BY_ALIAS = {"theme": "type"}

@@ -1,35 +1,27 @@
-"""All banner options, declared once with type, limits and default, and their canonical form."""
+"""
+All banner options, declared once with type, limits and default.
+
+    BannerOptions            the options, and the types of their values
+    drop_redundant_options   the canonical form: two banners that look the same have the same options
+    data_needs               which data of GitHub a banner shows: nothing else is fetched for it
+"""
 
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Self, get_args, get_origin
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
 
-from github_banners.options.palettes import COLOURS, FAMILIES, PALETTES
-
-
-def _build_palette_names() -> dict[str, tuple[str, ...]]:
-    """Map every type to the name of its palette, or to those of its light and its dark palette."""
-    single = {name: (name,) for name in PALETTES}
-    pairs = {
-        f"auto-{name}": (light, darks[0] if name == light else name)
-        for light, *darks in FAMILIES
-        for name in (*darks, light)
-    }
-    return {"auto": pairs["auto-default"], **single, **pairs}
-
-
-_PALETTE_NAMES = _build_palette_names()
+from github_banners.options.palettes import COLOURS, PALETTE_NAMES, PALETTES
 
 
 def _canonical_theme_names() -> dict[str, str]:
     """Map every type to the first type with the same palettes; for a pair that of the dark theme."""
     first: dict[tuple[str, ...], str] = {}
-    return {name: first.setdefault(palettes, name) for name, palettes in _PALETTE_NAMES.items()}
+    return {name: first.setdefault(palettes, name) for name, palettes in PALETTE_NAMES.items()}
 
 
 class _Choice(StrEnum):
@@ -54,12 +46,12 @@ class Theme(_Choice):
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """Accept the second name of a pair, in requests and in messages."""
-        return cls[value] if isinstance(value, str) and value in _PALETTE_NAMES else None
+        return cls[value] if isinstance(value, str) and value in PALETTE_NAMES else None
 
     @property
     def palette_names(self) -> tuple[str, ...]:
         """The name of the palette, or of the light and the dark palette."""
-        return _PALETTE_NAMES[self]
+        return PALETTE_NAMES[self]
 
 
 class Layout(_Choice):
@@ -299,45 +291,86 @@ def options_digest(options: BannerOptions, *, salt: bytes = b"") -> bytes:
     return hashlib.sha256(to_canonical_json(options) + salt).digest()
 
 
-@cache
-def option_json_schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of an option, without the null of an optional one; enums have no `type`."""
-    schema = msgspec.json.schema(OPTIONS[name])
-    if "anyOf" in schema:
-        schema = next(variant for variant in schema["anyOf"] if variant.get("type") != "null")
-    return schema
+class DataKind(StrEnum):
+    """
+    A kind of data; each has an age, a refresh time and a version of its own.
+
+    The values are stored in PostgreSQL. Followers arrive with the repositories, but only the banners
+    that show them change when they do.
+    """
+
+    __hash__ = str.__hash__  # the hash of an enum is several times slower
+
+    REPOSITORIES = "repositories"
+    FOLLOWERS = "followers"
+    LANGUAGE_SIZES = "language_sizes"
+    CONTRIBUTIONS = "contributions"
+    REPOSITORY = "repository"
 
 
-@cache
-def allowed_values(name: str) -> tuple[str, ...]:
-    """Return the allowed values of an option, or one phrase that describes an open set."""
-    hint = OPTIONS[name]
-    member = get_args(hint)[0] if get_origin(hint) is tuple else hint
-    if isinstance(member, type) and issubclass(member, StrEnum):
-        return tuple(_PALETTE_NAMES if member is Theme else (value.value for value in member))
-    if hint is bool:
-        return ("true", "false")
-    schema = option_json_schema(name)
-    if "minimum" in schema:
-        return (f"{schema['minimum']} to {schema['maximum']}",)
-    if "maxLength" in schema:
-        return (f"at most {schema['maxLength']} characters",)
-    if "maxItems" in schema:
-        return (f"names separated by commas, at most {schema['maxItems']}",)
-    return (schema["description"],)
+CONTRIBUTION_NUMBERS = frozenset(
+    {
+        ShownNumber.COMMITS,
+        ShownNumber.PULL_REQUESTS,
+        ShownNumber.ISSUES,
+        ShownNumber.REVIEWS,
+        ShownNumber.CONTRIBUTIONS,
+    }
+)
+"""The numbers of the option `show` that need contributions, and so a token."""
+
+_LAYOUTS_WITH_NUMBERS = {Layout.CLASSIC, Layout.CARD, Layout.COMPACT}
 
 
-OPTIONS: dict[str, Any] = {
-    field.encode_name: field.type for field in msgspec.structs.fields(BannerOptions)
-}
-"""The type of every option, by its public name."""
+def data_needs(options: BannerOptions) -> frozenset[DataKind]:
+    """Return the kinds of data that a banner shows."""
+    if options.layout is Layout.ACTIVITY:
+        return frozenset({DataKind.CONTRIBUTIONS})
+    if options.layout is Layout.REPOSITORY:
+        return frozenset({DataKind.REPOSITORY})
+    needs = {DataKind.REPOSITORIES}
+    if options.count_by is CountBy.BYTES and HideableField.LANGUAGES not in options.hide:
+        needs.add(DataKind.LANGUAGE_SIZES)
+    if options.layout in _LAYOUTS_WITH_NUMBERS:
+        if not CONTRIBUTION_NUMBERS.isdisjoint(options.show):
+            needs.add(DataKind.CONTRIBUTIONS)
+        if ShownNumber.FOLLOWERS in options.show:
+            needs.add(DataKind.FOLLOWERS)
+    return frozenset(needs)
 
-LIST_OPTIONS = {
-    field.encode_name
-    for field in msgspec.structs.fields(BannerOptions)
-    if isinstance(field.default, tuple)
-}
-"""Names of the options that take several values."""
 
-MAY_BE_EMPTY = {"include"}
-"""Names of the options whose empty value differs from their default."""
+def shows_only_totals(options: BannerOptions) -> bool:
+    """Return whether a banner shows only the numbers of an owner, over all repositories that count."""
+    return data_needs(options) == {DataKind.REPOSITORIES} and not options.has_selection
+
+
+def banner_needs(options: BannerOptions, *, repository_id: int | None = None) -> tuple[str, ...]:
+    """
+    Return the needs of a permanent banner as they are stored: kinds, sorted.
+
+    The need of one repository has its id, since the repository can be renamed.
+    """
+    kinds = data_needs(options)
+    return tuple(
+        sorted(
+            repository_need(repository_id)
+            if kind is DataKind.REPOSITORY and repository_id is not None
+            else kind.value
+            for kind in kinds
+        )
+    )
+
+
+def repository_need(repository_id: int) -> str:
+    """Return the need of a banner that shows one repository: `repository/123`."""
+    return f"{DataKind.REPOSITORY}/{repository_id}"
+
+
+def parse_need(need: str) -> tuple[DataKind, int | None]:
+    """
+    Return the kind of a stored need, and the repository's id if it has one.
+
+    :raises ValueError: a newer release has stored it
+    """
+    kind, _, repository_id = need.partition("/")
+    return DataKind(kind), int(repository_id) if repository_id else None

@@ -1,13 +1,15 @@
 """
-What all services build with Starlette: JSON responses, error handlers, the application, middleware.
+What all services build with Starlette: responses, error handlers, the application, middleware.
 
 The public message of an error comes from its class; details go to the log.
 """
 
+import gzip
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +34,9 @@ from github_banners.errors import (
 )
 
 JSON = "application/json"
+SVG = "image/svg+xml; charset=utf-8"
+PNG = "image/png"
+_GZIP_LEVEL = 6
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +99,64 @@ def etag_matches(if_none_match: str, etag: str) -> bool:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in tags or "*" in tags
+
+
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """
+    The content of a response: its bytes with their digest, compressed in advance.
+
+    `gzipped` is None for formats that are compressed themselves.
+    """
+
+    # gc=False: tens of thousands are cached, and the garbage collector need not visit them.
+
+    body: bytes
+    media_type: str
+    digest: str
+    gzipped: bytes | None
+
+    @classmethod
+    def svg(cls, body: bytes) -> "Content":
+        """Build the content from SVG."""
+        return cls.text(body, SVG)
+
+    @classmethod
+    def text(cls, body: bytes, media_type: str) -> "Content":
+        """Build the content from text, such as SVG, HTML or JSON."""
+        # mtime=0 keeps the time out of the gzip header: equal pictures have equal bytes.
+        return cls(body, media_type, etag_digest(body), gzip.compress(body, _GZIP_LEVEL, mtime=0))
+
+    @classmethod
+    def png(cls, body: bytes) -> "Content":
+        """Build the content from PNG."""
+        return cls(body, PNG, etag_digest(body), None)
+
+    @property
+    def etag(self) -> str:
+        """Return the ETag of the uncompressed bytes."""
+        return f'"{self.digest}"'
+
+    def negotiate(self, accept_encoding: str) -> tuple[bytes, str]:
+        """Return the body that suits `Accept-Encoding`, and its ETag: each encoding has its own."""
+        if self.gzipped is not None and accepts_gzip(accept_encoding):
+            return self.gzipped, f'"{self.digest}-gz"'
+        return self.body, self.etag
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of both bodies, without the overhead of Python objects."""
+        return len(self.body) + len(self.gzipped or b"")
+
+
+@lru_cache(256)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether `Accept-Encoding` allows gzip, by name or `*` (RFC 9110, 12.5.3)."""
+    weights = {}
+    for offer in accept_encoding.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        weights[coding.strip()] = weight.replace(" ", "")
+    weight = weights.get("gzip", weights.get("*", "q=0"))
+    return weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 def as_public_error(request: Request, error: Exception) -> BannersError:
@@ -180,6 +243,15 @@ class IgnoreTrailingSlashMiddleware:
             if self._except_in is None or self._except_in.fullmatch(path) is None:
                 scope = {**scope, "path": path.rstrip("/") or "/"}
         await self._app(scope, receive, send)
+
+
+def expand_origins(origins: Sequence[str]) -> frozenset[str]:
+    """Expand CORS origins: a host without a scheme stands for http and https."""
+    expanded: set[str] = set()
+    for raw in origins:
+        is_complete = raw == "*" or "://" in raw
+        expanded.update([raw] if is_complete else [f"http://{raw}", f"https://{raw}"])
+    return frozenset(expanded)
 
 
 class CorsMiddleware:

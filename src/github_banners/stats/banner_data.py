@@ -34,6 +34,7 @@ from github_banners.options import (
     ShownNumber,
     data_needs,
     parse_need,
+    shows_only_totals,
 )
 from github_banners.stats.activity import ActivitySummary, summarize
 from github_banners.stats.selection import aggregate_selected, aggregate_selected_sizes
@@ -138,7 +139,7 @@ async def read_completed(
     """
     if DataKind.REPOSITORIES in needs and not snapshot.has_numbers:
         raise LookupError(f"the numbers of owner {snapshot.owner.id} are not stored")
-    if data_needs(options) == {DataKind.REPOSITORIES} and not options.has_selection:
+    if shows_only_totals(options):
         return snapshot
     repositories: Sequence[Repository] = ()
     if needs_repository_rows(options):

@@ -124,7 +124,7 @@ class ReservedBudget:
 
     def _has_ample_budget(self, account: Account, resource: Resource) -> bool:
         """Return whether GitHub reports so many points that other processes can't exhaust them."""
-        return account.is_usable(resource, now=self._clock(), priority=Priority.UNKNOWN)
+        return account.is_usable(resource, now=self._clock(), priority=Priority.UNKNOWN_LOGIN)
 
     async def _await_probe(
         self, account: Account, resource: Resource, lease: _BudgetLease, spare: int

@@ -70,7 +70,7 @@ async def fetch_stored(
     *,
     clock: Clock,
     repositories: Sequence[Repository] | None = None,
-    priority: Priority = Priority.KNOWN,
+    priority: Priority = Priority.KNOWN_OWNER,
 ) -> OwnerData:
     """
     Fetch data of a stored owner, contributions only of the years that are not stored.
@@ -115,7 +115,7 @@ async def fetch_data(
     known: Contributions | None = None,
     known_at: datetime | None = None,
     repositories: Sequence[Repository] = (),
-    priority: Priority = Priority.KNOWN,
+    priority: Priority = Priority.KNOWN_OWNER,
 ) -> OwnerData:
     """
     Fetch data from GitHub; without a token, contributions that say so.

@@ -42,8 +42,7 @@ from github_banners.stats.data_fetch import (
     select_stored,
     stored_need,
 )
-from github_banners.stats.fetch import Charge, DataFetcher, Deadline
-from github_banners.stats.single_flight import ErrorCache, SingleFlight
+from github_banners.stats.fetch import Charge, DataFetcher, Deadline, ErrorCache, SingleFlight
 from github_banners.stats.snapshots import (
     BackgroundWriter,
     Freshness,
@@ -221,7 +220,7 @@ class DataLookup:
             request,
             repositories=unsaved.repositories if unsaved is not None else None,
             clock=self._clock,
-            priority=Priority.KNOWN if is_known else Priority.UNKNOWN,
+            priority=Priority.KNOWN_OWNER if is_known else Priority.UNKNOWN_LOGIN,
         )
         if debt := count_extra_requests(content, is_known=is_known):
             charge(debt=debt)

@@ -21,9 +21,15 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.models import Clock, Owner, Snapshot, to_epoch_microseconds, without_numbers
-from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS, Charge, DataFetcher, Deadline
+from github_banners.stats.fetch import (
+    DATABASE_TIMEOUT_SECONDS,
+    Charge,
+    DataFetcher,
+    Deadline,
+    ErrorCache,
+    SingleFlight,
+)
 from github_banners.stats.lookup import Lookup
-from github_banners.stats.single_flight import ErrorCache, SingleFlight
 
 
 class IdentityLookup:

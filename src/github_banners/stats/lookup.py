@@ -1,7 +1,7 @@
 """
 Finds the numbers of one owner: cache, then database, then GitHub, then the stale answer.
 
-Only one fetch per owner is in flight at a time, in this process (`single_flight`) and, by leases in the
+Only one fetch per owner is in flight at a time, in this process (`SingleFlight`) and, by leases in the
 database, in all processes.
 """
 
@@ -27,12 +27,12 @@ from github_banners.stats.fetch import (
     Charge,
     Deadline,
     OwnerFetcher,
+    SingleFlight,
     charge_extra_pages,
     no_charge,
     resolve_login,
 )
 from github_banners.stats.fetch_leases import FetchLeases
-from github_banners.stats.single_flight import SingleFlight
 from github_banners.stats.snapshots import (
     BackgroundWriter,
     Freshness,

@@ -23,7 +23,8 @@ import structlog
 
 from github_banners.cache import ByteBoundedLru
 from github_banners.database import users
-from github_banners.database.connect import Database, save_separately
+from github_banners.database.batches import save_separately
+from github_banners.database.connect import Database
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
@@ -36,7 +37,7 @@ from github_banners.models import (
     to_epoch_microseconds,
     without_implausible_times,
 )
-from github_banners.stats.single_flight import ErrorCache
+from github_banners.stats.fetch import ErrorCache
 
 _log = structlog.get_logger(__name__)
 

@@ -47,7 +47,7 @@ NOT_EXPLAINED = {
     # of one row, of the version of the tables
     "server_info._check_tables",
     # of no table
-    *("change_listener._listen", "change_listener._notify", "session.transaction"),
+    *("change_listener._listen", "change_listener._notify", "connect.transaction"),
     # of the commands `check` and `migrate`, which read all rows
     *("server_info.count_rows_ahead", "server_info.try_writing", "migrations._upgrade"),
     "refresh_costs.fetch_refresh_costs",

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.api.backends import Backends, DrawnBy, FallbackRenderer, draw_locally
+from github_banners.api.backends import Backends, DrawnBy, FallbackRenderer
+from github_banners.api.pictures import draw_locally
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable

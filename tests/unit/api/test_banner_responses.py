@@ -8,16 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.banner_responses import (
-    Picture,
-    accepts_gzip,
+from github_banners.api.banner_responses import is_image_loader, numbers_response, requests_picture
+from github_banners.api.pictures import (
     cache_control,
-    expand_origins,
     explanation_response,
-    is_image_loader,
-    numbers_response,
     picture_response,
-    requests_picture,
     svg_fallback_response,
 )
 from github_banners.errors import (
@@ -33,10 +28,16 @@ from github_banners.errors import (
 )
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
-from github_banners.serving.framework import error_response, etag_matches
+from github_banners.serving.framework import (
+    Content,
+    accepts_gzip,
+    error_response,
+    etag_matches,
+    expand_origins,
+)
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
-PICTURE = Picture.svg(DRAWING)
+PICTURE = Content.svg(DRAWING)
 GZIP_ETAG = f'"{PICTURE.digest}-gz"'
 SECURITY_HEADERS = {
     "access-control-allow-origin": "*",
@@ -139,7 +140,7 @@ def test_picture_response_matching_etag_returns_304(encoding: str, etag: str, st
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "br, gzip"])
 def test_picture_response_png_ignores_accept_encoding(encoding: str) -> None:
-    picture = Picture.png(DRAWING)
+    picture = Content.png(DRAWING)
     response = picture_response(picture, {"accept-encoding": encoding}, seconds_fresh=600)
     assert (response.status, response.body) == (200, DRAWING)
     assert response.headers == {
@@ -169,7 +170,7 @@ def test_svg_fallback_response_max_age_is_30_seconds() -> None:
 
 @given(body=st.binary(max_size=500))
 def test_picture_equal_bytes_have_equal_etags(body: bytes) -> None:
-    picture, equal, other = Picture.svg(body), Picture.svg(bytes(body)), Picture.svg(body + b"x")
+    picture, equal, other = Content.svg(body), Content.svg(bytes(body)), Content.svg(body + b"x")
     for headers in ({}, {"accept-encoding": "gzip"}):
         sent, again, differing = (
             picture_response(drawn, headers, seconds_fresh=600) for drawn in (picture, equal, other)

@@ -13,7 +13,6 @@ from minijinja import TemplateError
 from starlette.applications import Starlette
 
 from github_banners.api import builder
-from github_banners.api.banner_responses import SVG
 from github_banners.api.builder import script_data
 from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY
 from github_banners.api.builder.words import Words, languages, read_words
@@ -29,6 +28,7 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.options import OPTIONS, Layout, allowed_values, ignored_options
+from github_banners.serving.framework import SVG
 from tests.unit.api.asgi import RecordedResponse, http_scope, send_request
 from tests.unit.api.html_elements import Element, read_elements
 

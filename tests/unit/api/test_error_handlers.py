@@ -15,7 +15,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
-from github_banners.api.banner_responses import Picture
 from github_banners.api.error_handlers import DrawPng, ErrorHandler
 from github_banners.drawing import explain
 from github_banners.errors import (
@@ -33,7 +32,7 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.options import OPTIONS, BannerOptions, Layout, Locale, Theme
-from github_banners.serving.framework import build_app
+from github_banners.serving.framework import Content, build_app
 from tests.unit.api.asgi import http_scope
 
 HOST = "banners.example"
@@ -42,14 +41,14 @@ PAGE = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8"
 PRIVATE = "postgresql://banners:hunter2@db/"
 
 
-async def draw_no_png(request: Request, drawing: Picture) -> Picture | None:
+async def draw_no_png(request: Request, drawing: Content) -> Content | None:
     """Return None, as if the conversion took too long."""
     return None
 
 
-async def draw_png(request: Request, drawing: Picture) -> Picture | None:
+async def draw_png(request: Request, drawing: Content) -> Content | None:
     """Return a recognisable PNG."""
-    return Picture.png(b"png of " + drawing.body)
+    return Content.png(b"png of " + drawing.body)
 
 
 def failing_api(

@@ -7,7 +7,6 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.api.banner_responses import Picture
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.errors import (
@@ -17,11 +16,12 @@ from github_banners.errors import (
     TooManyRequests,
     Unavailable,
 )
+from github_banners.serving.framework import Content
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.stats.fetch import Deadline, picture_deadline
 
-SVG = Picture.svg(b"<svg>1</svg>")
-OTHER = Picture.svg(b"<svg>2</svg>")
+SVG = Content.svg(b"<svg>1</svg>")
+OTHER = Content.svg(b"<svg>2</svg>")
 
 
 class WorkerStub:
@@ -64,7 +64,7 @@ class Scene:
         return ClientCharge(client, self.rate_limiter)
 
     async def draw(
-        self, svg: Picture = SVG, *, client: str = "a", is_cacheable: bool = True
+        self, svg: Content = SVG, *, client: str = "a", is_cacheable: bool = True
     ) -> bytes | None:
         picture = await self.converter.to_png(
             svg, charge=self.charge(client), deadline=picture_deadline(), is_cacheable=is_cacheable
@@ -83,7 +83,7 @@ async def test_to_png_converts_once(scene: Scene) -> None:
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.worker.payloads == [SVG.body, OTHER.body]
     assert scene.counted == {"drawn": 2}
-    cached = scene.converter.get_cached(Picture.svg(SVG.body))
+    cached = scene.converter.get_cached(Content.svg(SVG.body))
     assert cached is not None
     assert cached.gzipped is None
     assert cached.media_type == "image/png"
@@ -165,8 +165,8 @@ async def test_to_png_overload_does_not_open_circuit(scene: Scene) -> None:
     assert scene.counted == {"busy": 1, "drawn": 1}
 
 
-def pictures(number: int, *, prefix: str = "") -> list[Picture]:
-    return [Picture.svg(f"<svg>{prefix}{index}</svg>".encode()) for index in range(number)]
+def pictures(number: int, *, prefix: str = "") -> list[Content]:
+    return [Content.svg(f"<svg>{prefix}{index}</svg>".encode()) for index in range(number)]
 
 
 async def test_to_png_one_client_uses_half_of_the_queue(scene: Scene) -> None:
@@ -211,7 +211,7 @@ async def test_to_png_conversion_in_flight_is_not_charged() -> None:
 
 async def test_to_png_cache_memory_is_bounded() -> None:
     scene = Scene(memory_bytes=20_000)
-    drawn = [Picture.svg(b"%d" % number * 500) for number in range(10, 30)]
+    drawn = [Content.svg(b"%d" % number * 500) for number in range(10, 30)]
     for svg in drawn:
         await scene.draw(svg)
     cached = [svg for svg in drawn if scene.converter.get_cached(svg) is not None]

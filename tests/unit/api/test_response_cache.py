@@ -7,19 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.banner_responses import Picture
 from github_banners.api.compatibility import to_preview_target
-from github_banners.api.response_cache import (
-    PictureCache,
-    PictureKey,
-    RenderRequest,
-    ResponseCache,
-    normalize_target,
-    to_picture_key,
-)
+from github_banners.api.pictures import PictureCache, PictureKey, RenderRequest, to_picture_key
+from github_banners.api.response_cache import ResponseCache, normalize_target
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
+from github_banners.serving.framework import Content
 from github_banners.stats.fetch import picture_deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
@@ -375,12 +369,12 @@ class Variants:
     """A fake PngConverter: PNGs of the drawings that were added."""
 
     def __init__(self) -> None:
-        self.pngs: dict[str, Picture] = {}
+        self.pngs: dict[str, Content] = {}
 
-    def add(self, picture: Picture) -> None:
-        self.pngs[picture.digest] = Picture.png(b"\x89PNG" + picture.body[-9:])
+    def add(self, picture: Content) -> None:
+        self.pngs[picture.digest] = Content.png(b"\x89PNG" + picture.body[-9:])
 
-    def get(self, picture: Picture) -> Picture | None:
+    def get(self, picture: Content) -> Content | None:
         return self.pngs.get(picture.digest)
 
 

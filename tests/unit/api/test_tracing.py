@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.api.backends import Backends, draw_locally
+from github_banners.api.backends import Backends
+from github_banners.api.pictures import draw_locally
 from github_banners.api.tracing import create_database, trace_backends
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from github_banners.drawing.themes import contrast, is_dark, normalise_hex, readable
+from github_banners.drawing.colours import contrast, is_dark, normalise_hex, readable
 
 LANGUAGES: dict[str, str] = json.loads(
     (files("github_banners.drawing") / "language_colours.json").read_text()

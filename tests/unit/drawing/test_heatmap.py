@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from github_banners.drawing.colours import contrast
 from github_banners.drawing.heatmap import (
     WEEKS,
     Heatmap,
@@ -20,7 +21,7 @@ from github_banners.drawing.heatmap import (
 )
 from github_banners.drawing.locales import LOCALES
 from github_banners.drawing.text import width
-from github_banners.drawing.themes import contrast, scheme
+from github_banners.drawing.themes import scheme
 from github_banners.options import PALETTES, BannerOptions, Theme
 
 TUESDAY = date(2026, 11, 24)

@@ -2,8 +2,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from github_banners.drawing.language_charts import Share, rank_languages
-from github_banners.drawing.legend import Legend, fit_legend, flow_rows
+from github_banners.drawing.language_charts import (
+    Legend,
+    Share,
+    fit_legend,
+    flow_rows,
+    rank_languages,
+)
 from github_banners.drawing.text import width
 from github_banners.drawing.themes import scheme
 from github_banners.options import BannerOptions

@@ -6,9 +6,9 @@ from datetime import date
 import pytest
 
 from github_banners.drawing import draw
+from github_banners.drawing.colours import contrast
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.open_graph import HEIGHT, WIDTH, draw_open_graph, read_texts
-from github_banners.drawing.themes import contrast
 from github_banners.errors import RenderingFailed
 from github_banners.options import PALETTES, BannerOptions, Layout, Locale, Theme
 

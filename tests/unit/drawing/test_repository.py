@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from github_banners.drawing import draw
+from github_banners.drawing.colours import contrast
 from github_banners.drawing.layouts.repository import compute_layout
 from github_banners.drawing.locales import is_right_to_left, load_translations
 from github_banners.drawing.text import width
-from github_banners.drawing.themes import contrast, scheme
+from github_banners.drawing.themes import scheme
 from github_banners.errors import RenderingFailed
 from github_banners.models import RepositoryDetails, Snapshot
 from github_banners.options import BannerOptions, Layout, Locale, NumberFormat, Theme

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from github_banners.drawing.colours import contrast, linear_rgb, oklab_from_linear
 from github_banners.drawing.language_charts import (
     Ranking,
     Share,
@@ -18,7 +19,7 @@ from github_banners.drawing.language_charts import (
     rank_languages,
     visible_languages,
 )
-from github_banners.drawing.themes import contrast, linear_rgb, oklab_from_linear, scheme
+from github_banners.drawing.themes import scheme
 from github_banners.errors import RenderingFailed
 from github_banners.options import BannerOptions, CountBy, HideableField, Theme, allowed_values
 from tests.snapshots import make_snapshot

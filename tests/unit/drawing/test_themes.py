@@ -1,6 +1,7 @@
 import pytest
 
-from github_banners.drawing.themes import contrast, glow_strength, is_dark, scheme
+from github_banners.drawing.colours import contrast, is_dark
+from github_banners.drawing.themes import glow_strength, scheme
 from github_banners.options import PALETTES, BannerOptions, Theme, allowed_values
 
 # name, light or dark, its partner, then the contrast of title, text, muted and accent as designed

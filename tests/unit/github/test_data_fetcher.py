@@ -231,7 +231,7 @@ async def test_identity_needs_one_request(api: FakeGitHubApi, tokens: tuple[str,
 async def test_identity_comes_from_rest_if_graphql_is_down(api: FakeGitHubApi) -> None:
     api.graphql = lambda request: json_response({}, status=502)
     async with open_client(api, TOKEN) as client:
-        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN) == ADA
+        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN_OWNER) == ADA
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])

@@ -7,8 +7,8 @@ import pytest
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.credentials import create_accounts
-from github_banners.github.protocol import Resource
-from github_banners.github.sender import GitHubRequest, redirect_target
+from github_banners.github.protocol import GitHubRequest, Resource
+from github_banners.github.transport import redirect_target
 from github_banners.models import Owner
 from github_banners.settings import Secret
 from tests.unit.github.fake_api import (

@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from github_banners.api.banner_responses import SVG, Picture
 from github_banners.api.base_path import base_path_from_url, find_site_url
 from github_banners.api.builder.controls import Control, build_controls
 from github_banners.api.builder.script_data import canvas_size, page_data
@@ -40,7 +39,8 @@ from github_banners.api.documents import (
     html_environment,
 )
 from github_banners.drawing import draw
-from github_banners.drawing.themes import is_dark, scheme
+from github_banners.drawing.colours import is_dark
+from github_banners.drawing.themes import scheme
 from github_banners.errors import InvalidInput
 from github_banners.options import (
     OPTIONS,
@@ -57,7 +57,7 @@ from github_banners.options import (
     parse_options_leniently,
     parse_query,
 )
-from github_banners.serving.framework import to_starlette_response
+from github_banners.serving.framework import SVG, Content, to_starlette_response
 from github_banners.settings import Network
 
 POLICY = (
@@ -347,7 +347,7 @@ def _page_document(
     page: BuilderPage, query: tuple[tuple[str, str], ...], language: PageLanguage, origin: str
 ) -> Document:
     content = page.render(dict(query), language=language, origin=origin)
-    return Document(Picture.svg(content.encode(), HTML))
+    return Document(Content.text(content.encode(), HTML))
 
 
 def _sample_document(raw_query: bytes) -> Document:
@@ -357,7 +357,7 @@ def _sample_document(raw_query: bytes) -> Document:
 
 @lru_cache(_MAX_CACHED_SAMPLES)
 def _draw_sample(options: BannerOptions) -> Document:
-    return Document(Picture.svg(draw(SAMPLE, options)), _SAMPLE_AGE)
+    return Document(Content.svg(draw(SAMPLE, options)), _SAMPLE_AGE)
 
 
 @cache
@@ -368,6 +368,6 @@ def static_files() -> dict[str, Document]:
         body = read_lean(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
-        document = Document(Picture.svg(body, _MEDIA_TYPES[suffix]), IMMUTABLE)
+        document = Document(Content.text(body, _MEDIA_TYPES[suffix]), IMMUTABLE)
         documents[f"{stem}.{digest}.{suffix}"] = document
     return documents

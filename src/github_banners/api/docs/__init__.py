@@ -8,8 +8,8 @@ unmodified. Its file name holds its version, so that browsers may cache it for e
 from functools import cache
 from pathlib import Path
 
-from github_banners.api.banner_responses import Picture
 from github_banners.api.documents import HTML, IMMUTABLE, REVALIDATE, SCRIPT, Document
+from github_banners.serving.framework import Content
 
 PAGE = "index.html"
 
@@ -40,4 +40,4 @@ def read_document(name: str, *, base_path: str = "") -> Document:
     body = (_FOLDER / name).read_bytes()
     if name == PAGE:
         body = body.replace(b'"/docs/', f'"{base_path}/docs/'.encode())
-    return Document(Picture.svg(body, media_type), cache_control)
+    return Document(Content.text(body, media_type), cache_control)

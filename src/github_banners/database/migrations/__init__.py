@@ -14,14 +14,13 @@ from typing import Any
 
 import psycopg
 
-from github_banners.database.connect import mapping_driver_errors
-from github_banners.database.server_info import HEAD, fetch_server_info
-from github_banners.database.session import (
+from github_banners.database.connect import (
     begin_settings,
-    connect,
-    connection_arguments,
+    mapping_driver_errors,
     transaction,
 )
+from github_banners.database.server_info import HEAD, fetch_server_info
+from github_banners.database.session import connect, connection_arguments
 from github_banners.errors import ConfigurationError
 
 __all__ = ["HEAD", "go_back", "migrate"]

@@ -27,22 +27,20 @@ from github_banners.drawing.headline import (
     select_numbers,
 )
 from github_banners.drawing.language_charts import (
+    LegendItem,
+    PlaceItems,
     Segment,
     Share,
     bar,
+    describe_items,
+    fit_legend,
+    flow_rows,
     glow_colour,
     ring,
     ring_shares,
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
-    LegendItem,
-    PlaceItems,
-    describe_items,
-    fit_legend,
-    flow_rows,
-)
 from github_banners.drawing.locales import Noun, description, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap

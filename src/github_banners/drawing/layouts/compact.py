@@ -24,14 +24,15 @@ from github_banners.drawing.headline import (
 from github_banners.drawing.language_charts import (
     MAX_RING_LANGUAGES,
     Segment,
-    describe_shares,
+    Share,
     glow_colour,
     ring,
     ring_shares,
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.locales import description
+from github_banners.drawing.locales import MAX_DESCRIBED_LANGUAGES, description, format_percent
+from github_banners.drawing.sanitize import isolate
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
@@ -84,7 +85,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         desc=description(
             numbers.counts,
             stats,
-            describe_shares(shares, locale),
+            _describe_shares(shares, locale),
             as_of,
             locale=locale,
             missing=numbers.missing,
@@ -94,6 +95,14 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         name=fit_isolated(name, _NAME_SIZES, name_room, bold=True),
         metrics=metrics,
     )
+
+
+def _describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+    """Return the first languages and percentages for the description."""
+    return [
+        f"{isolate(share.name)} {format_percent(share.percent, locale)}"
+        for share in shares[:MAX_DESCRIBED_LANGUAGES]
+    ]
 
 
 def _metrics(numbers: Sequence[NumberSlot]) -> tuple[HeadlineNumbers, float]:

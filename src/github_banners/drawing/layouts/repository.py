@@ -13,9 +13,8 @@ from functools import cache
 
 import msgspec
 
-from github_banners.drawing.language_charts import rank_languages
+from github_banners.drawing.language_charts import ITEM_GAP, USUAL_WIDTH, rank_languages
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import ITEM_GAP, USUAL_WIDTH
 from github_banners.drawing.locales import (
     MeasuredText,
     load_translations,

@@ -2,21 +2,14 @@
 Localization: everything a banner says or writes differently in each locale.
 
     number_format   numbers, percentages, dates, direction: data of the CLDR, our own rounding
-    translations    labels, counts with plurals, texts of explanation cards
-    descriptions    what a screen reader says of a banner, in whole sentences
+    translations    labels, nouns, patterns of sentences, texts of explanation cards
+    phrases         counts with plurals, what a screen reader says of a banner
     catalogs/       the translated texts, one TOML file per locale
     page/           the words of the builder page, one TOML file per language of the page
 
 A locale is passed as its code, such as `pt-br`. `CONTRIBUTING.md` lists how to add one.
 """
 
-from github_banners.drawing.locales.descriptions import (
-    MAX_DESCRIBED_LANGUAGES,
-    activity_description,
-    description,
-    language_description,
-    repository_description,
-)
 from github_banners.drawing.locales.number_format import (
     LOCALES,
     MeasuredText,
@@ -36,17 +29,24 @@ from github_banners.drawing.locales.number_format import (
     plural_category,
     weekday_names,
 )
+from github_banners.drawing.locales.phrases import (
+    MAX_DESCRIBED_LANGUAGES,
+    activity_description,
+    description,
+    format_count,
+    format_short_count,
+    isolate_foreign,
+    language_description,
+    plural_after_short,
+    plural_noun,
+    repository_description,
+    stale_label,
+)
 from github_banners.drawing.locales.translations import (
     Explanations,
     Noun,
     Translations,
-    format_count,
-    format_short_count,
-    isolate_foreign,
     load_translations,
-    plural_after_short,
-    plural_noun,
-    stale_label,
 )
 
 __all__ = [

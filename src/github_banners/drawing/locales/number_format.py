@@ -28,13 +28,11 @@ from github_banners.drawing.text import width
 LOCALES = tuple(map(str, options.Locale))
 """The codes of all locales: BCP 47 in lower case."""
 
-_CACHE_SIZE = 4096
-_KEPT_BELOW = 1000
+_CACHE_SIZE, _KEPT_BELOW, _MAX_SECONDS = 4096, 1000, 90
 _SHORT_FROM = 10_000
 # More than GitHub can count, so larger units (trillions) are never used.
 _MAX_UNIT = 10**12
-_PLURALS_REPEAT_AFTER = 100
-_MILLION = 1_000_000
+_PLURALS_REPEAT_AFTER, _MILLION = 100, 1_000_000
 
 # Babel lacks CLDR's minimumGroupingDigits, which is 2 in these locales and 1 in the others: 9412.
 # https://www.unicode.org/reports/tr35/tr35-numbers.html#Examples_of_minimumGroupingDigits
@@ -46,7 +44,6 @@ _FIRST_DAYS = {"fr": "1er", "pt-br": "1º"}
 # Names that stand alone differ from those beside a day in these locales only. Not asked for in others,
 # since Babel 2.18 mixes up the locales that have none of their own.
 _STAND_ALONE_MONTHS = {"de", "ru"}
-_MAX_SECONDS = 90
 # Many fonts, ours included, lack the narrow no-break space; direction marks are up to layouts.
 _NORMALISED_CHARACTERS = str.maketrans(
     {"\u202f": "\xa0", "\u200e": None, "\u200f": None, "\u061c": None}

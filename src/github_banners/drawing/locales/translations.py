@@ -1,29 +1,18 @@
 """
-The texts of each locale: labels, counts with plurals, patterns of sentences.
+The texts of each locale: labels, nouns in all plurals, patterns of sentences.
 
-They are in the TOML files of `catalogs/`, each read once. Plural categories and the format of
-numbers come from `number_format`.
+They are in the TOML files of `catalogs/`, each read once.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
-from github_banners.drawing.locales.number_format import (
-    LOCALES,
-    Numeral,
-    format_day,
-    is_right_to_left,
-    numerals,
-    plural_categories,
-)
+from github_banners.drawing.locales.number_format import LOCALES
 from github_banners.errors import ExplanationKind
-
-_MILLION = 1_000_000
 
 
 class Noun(StrEnum):
@@ -208,76 +197,3 @@ def load_translations(locale: str) -> Translations:
         raise ValueError(f"{locale!r} is not one of the locales")
     catalog = files(__package__) / "catalogs" / f"{locale}.toml"
     return msgspec.toml.decode(catalog.read_bytes(), type=Translations)
-
-
-def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
-    """
-    Return the noun that follows a number, in the right plural: star, stars, звёзд.
-
-    `is_short` is for numbers written by `format_short_number`.
-    """
-    numeral = numerals(locale)[number]
-    category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
-    return load_translations(locale).nouns[noun][category]
-
-
-def format_count(noun: Noun, number: int, locale: str) -> str:
-    """Return the number in full with its noun: 11,558 stars."""
-    return fill_phrase(noun_phrases(locale)[noun], numerals(locale)[number])
-
-
-def format_short_count(noun: Noun, number: int, locale: str) -> str:
-    """Return the short number with its noun: 11.5k stars."""
-    numeral = numerals(locale)[number]
-    plural = plural_after_short(number, numeral, locale)
-    return noun_phrases(locale)[noun][plural].replace("{n}", numeral.short.text)
-
-
-def stale_label(as_of: date | None, locale: str) -> str:
-    """Return the label of stale numbers, such as `as of 20 Nov`; empty without a day."""
-    if as_of is None:
-        return ""
-    pattern = load_translations(locale).sentences.stale_label
-    return pattern.format(day=format_day(as_of, locale))
-
-
-def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
-    """Return the plural category of a noun after a short number, which can end in a unit."""
-    if numeral.unit_size > 1:
-        return load_translations(locale).after_units[number >= _MILLION]
-    return numeral.plural
-
-
-def fill_phrase(phrases: Mapping[str, str], numeral: Numeral) -> str:
-    """Put a number in full into the phrase of its plural category."""
-    return phrases[numeral.plural].replace("{n}", numeral.full)
-
-
-def isolate_foreign(text: str, locale: str) -> str:
-    """Put text that is not translated into a directional isolate, in right-to-left locales."""
-    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
-
-
-@cache
-def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, str]]:
-    """
-    Return the phrase of each noun and plural category, with `{n}` in place of the number.
-
-    Some have no number, since Arabic and Hebrew say "one" in words.
-    """
-    translations = load_translations(locale)
-    return {
-        noun: plural_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
-        for noun in Noun
-    }
-
-
-def plural_phrases(
-    nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
-) -> dict[str, str]:
-    """Return the phrase of each plural category, with `{n}` in place of the number."""
-    count = load_translations(locale).sentences.count
-    return {
-        category: counted.get(category) or count.replace("{noun}", nouns[category])
-        for category in plural_categories(locale)
-    }

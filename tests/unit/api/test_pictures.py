@@ -6,12 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.api.response_cache import (
-    CachedPicture,
-    PictureCache,
-    RenderRequest,
-    to_picture_key,
-)
+from github_banners.api.pictures import CachedPicture, PictureCache, RenderRequest, to_picture_key
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline, picture_deadline

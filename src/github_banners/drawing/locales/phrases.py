@@ -1,7 +1,8 @@
 """
-The accessible descriptions of banners: what a screen reader says, in whole sentences.
+Phrases and sentences of each locale: counts with plurals, what a screen reader says of a banner.
 
-They have exact numbers. The patterns and words are in the catalogs, see `translations`.
+Accessible descriptions are whole sentences with exact numbers. The patterns and words are in the
+catalogs, see `translations`; plural categories and the format of numbers come from `number_format`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +11,13 @@ from functools import cache
 
 from github_banners.drawing.locales.number_format import (
     Numeral,
+    format_day,
     format_full_date,
     is_right_to_left,
     numerals,
+    plural_categories,
 )
-from github_banners.drawing.locales.translations import (
-    Noun,
-    Sentences,
-    fill_phrase,
-    format_count,
-    isolate_foreign,
-    load_translations,
-    noun_phrases,
-    plural_phrases,
-)
+from github_banners.drawing.locales.translations import Noun, Sentences, load_translations
 from github_banners.drawing.sanitize import isolate
 from github_banners.models import Activity, RepositoryDetails, Stats
 from github_banners.options import CountBy
@@ -32,7 +26,81 @@ _SENTENCE_ENDS = ".!?…。！？।؟"
 MAX_DESCRIBED_LANGUAGES = 3
 """The most languages that a description names."""
 
+_MILLION = 1_000_000
 _REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
+
+
+def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
+    """
+    Return the noun that follows a number, in the right plural: star, stars, звёзд.
+
+    `is_short` is for numbers written by `format_short_number`.
+    """
+    numeral = numerals(locale)[number]
+    category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
+    return load_translations(locale).nouns[noun][category]
+
+
+def format_count(noun: Noun, number: int, locale: str) -> str:
+    """Return the number in full with its noun: 11,558 stars."""
+    return fill_phrase(noun_phrases(locale)[noun], numerals(locale)[number])
+
+
+def format_short_count(noun: Noun, number: int, locale: str) -> str:
+    """Return the short number with its noun: 11.5k stars."""
+    numeral = numerals(locale)[number]
+    plural = plural_after_short(number, numeral, locale)
+    return noun_phrases(locale)[noun][plural].replace("{n}", numeral.short.text)
+
+
+def stale_label(as_of: date | None, locale: str) -> str:
+    """Return the label of stale numbers, such as `as of 20 Nov`; empty without a day."""
+    if as_of is None:
+        return ""
+    pattern = load_translations(locale).sentences.stale_label
+    return pattern.format(day=format_day(as_of, locale))
+
+
+def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
+    """Return the plural category of a noun after a short number, which can end in a unit."""
+    if numeral.unit_size > 1:
+        return load_translations(locale).after_units[number >= _MILLION]
+    return numeral.plural
+
+
+def fill_phrase(phrases: Mapping[str, str], numeral: Numeral) -> str:
+    """Put a number in full into the phrase of its plural category."""
+    return phrases[numeral.plural].replace("{n}", numeral.full)
+
+
+def isolate_foreign(text: str, locale: str) -> str:
+    """Put text that is not translated into a directional isolate, in right-to-left locales."""
+    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
+
+
+@cache
+def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, str]]:
+    """
+    Return the phrase of each noun and plural category, with `{n}` in place of the number.
+
+    Some have no number, since Arabic and Hebrew say "one" in words.
+    """
+    translations = load_translations(locale)
+    return {
+        noun: plural_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        for noun in Noun
+    }
+
+
+def plural_phrases(
+    nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
+) -> dict[str, str]:
+    """Return the phrase of each plural category, with `{n}` in place of the number."""
+    count = load_translations(locale).sentences.count
+    return {
+        category: counted.get(category) or count.replace("{noun}", nouns[category])
+        for category in plural_categories(locale)
+    }
 
 
 def description(
