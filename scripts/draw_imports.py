@@ -13,7 +13,9 @@ import grimp
 
 ROOT = "github_banners"
 # Small modules that nearly all others use.
-COMMON = ("models", "errors", "backoff", "circuit_breaker", "log_throttle", "cache", "tasks")
+COMMON = (
+    *("models", "errors", "logins", "backoff", "circuit_breaker", "log_throttle", "cache", "tasks"),
+)
 _SECTION = re.compile(r"(?<=<!-- imports -->\n)(.*?)(?=<!-- end of imports -->)", re.DOTALL)
 
 

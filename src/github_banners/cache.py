@@ -66,6 +66,11 @@ class ByteBoundedLru(Generic[K, V]):
         if entry is not None:
             self.used_bytes -= self._entry_bytes(key, entry) + ENTRY_BYTES
 
+    def clear(self) -> None:
+        """Remove all entries, without calling `on_evict`."""
+        self._entries.clear()
+        self.used_bytes = 0
+
 
 class Memo(dict[K, V]):
     """

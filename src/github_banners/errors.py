@@ -15,6 +15,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     │   ├── UnknownRepository            repository doesn't exist
     │   ├── ContributionsHidden          contributions are hidden
     │   └── NoContributions              organisations have no contributions
+    ├── UserNotServed                403 user not served here
     ├── TooManyBanners               409 too many banners
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
@@ -60,6 +61,7 @@ class ExplanationKind(StrEnum):
     CONTRIBUTIONS_HIDDEN = "contributions-hidden"
     NO_CONTRIBUTIONS = "no-contributions"
     TOKEN_REQUIRED = "token-required"  # noqa: S105 - not a password
+    USER_NOT_SERVED = "user-not-served"
 
 
 class BannersError(Exception):
@@ -202,6 +204,18 @@ def contributions_error(access: str, login: str) -> BannersError:
             return TokenRequired()
         case _:
             return ContributionsHidden(login)
+
+
+class UserNotServed(BannersError):
+    """The user or organisation is not served by this instance; `name` is the login."""
+
+    status = 403
+    public_message = "user not served here"
+    explanation_kind = ExplanationKind.USER_NOT_SERVED
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not served here")
+        self.name = name
 
 
 class TooManyBanners(BannersError):

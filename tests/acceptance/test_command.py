@@ -250,3 +250,18 @@ def test_signal_before_ready_ends_with_code_0(words: str) -> None:
         assert process.returncode == 0, output
         assert "Traceback" not in output
         until(lambda: processes_of(folder) == [])
+
+
+def test_storage_host_and_port_override_the_environment() -> None:
+    with reachable_dir() as folder:
+        env = environment(HOST="192.0.2.1", PORT="1", DATA_DIR=str(folder))
+        with running("storage", "--host", "127.0.0.1", "--port=0", env=env) as service:
+            assert service.get("/healthz").json() == {"status": "alive"}
+
+
+@pytest.mark.parametrize("command", ["serve", "api", "renderer", "storage"])
+def test_invalid_host_and_port_are_reported_as_settings(command: str) -> None:
+    ended = run(command, "--host", "a b", "--port", "65536", env=environment(PORT="8080"))
+    assert ended.returncode == 2
+    assert "HOST must be an address to listen on" in ended.stderr
+    assert "PORT must be a number from 0 to 65535, not '65536'" in ended.stderr

@@ -19,7 +19,8 @@ LOOKUP, EVENTS, FAULTS, STORES = (
 )
 ONE_STALE_OWNER = LOOKUP + "find_by_login_unforeseen_error_in_a_batch_fails_one_owner"
 CASES = {
-    "api.background:run_background_tasks": FAULTS + "failing_statement_ends_no_background_task",
+    "api.background_tasks:run_background_tasks": FAULTS
+    + "failing_statement_ends_no_background_task",
     "api.banner_service:BannerService.read_stored_drawing": (
         "integration/test_outbox.py::test_read_stored_drawing_failure_is_none"
     ),
@@ -29,6 +30,10 @@ CASES = {
     ),
     "api.png_converter:PngConverter._start": (
         "unit/api/test_png_converter.py::test_to_png_picture_that_fails_does_not_open_circuit"
+    ),
+    "api.served_users:ServedUsers.check_files": (
+        "unit/api/test_served_users.py"
+        "::test_check_files_unusable_file_keeps_the_list_and_is_logged_once"
     ),
     "api.refresh:Refresh.run": FAULTS + "failing_statement_ends_no_background_task",
     "stats.data_lookup:DataLookup._fetch": (
@@ -76,7 +81,7 @@ CASES = {
 """The place that starts a task (`package.module:function`) -> the test."""
 
 NO_DATA = {
-    "api.background:_wait_for_first_attempt": "waits for an event",
+    "api.background_tasks:_wait_for_first_attempt": "waits for an event",
     "api.public_routes:page_routes.docs_page": "reads our own file for a request",
     "tasks:wait_with_timeout": "waits for another task",
     "render_once:show_progress": "writes to a terminal",

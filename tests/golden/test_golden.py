@@ -252,6 +252,10 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "state-no-contributions-dark": lambda: explain(
         errors.NoContributions("rust-lang"), options=replace(ACTIVITY, theme=Theme.DARK)
     ),
+    "state-user-not-served": lambda: explain(errors.UserNotServed("wycats"), options=LIGHT),
+    "state-user-not-served-arabic": lambda: explain(
+        errors.UserNotServed("wycats"), options=replace(CARD, locale=Locale.AR)
+    ),
     "state-token-required": lambda: explain(errors.TokenRequired(), options=ACTIVITY),
     "classic-other-numbers": lambda: draw(ACTIVE, replace(LIGHT, show=SIX[3:])),
     "classic-followers-arabic-auto": lambda: draw(

@@ -1,11 +1,12 @@
 """The services that find banners' data, wired as in the api, with a fake GitHub."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_service import BannerService
+from github_banners.api.served_users import ServedUsers
 from github_banners.database.connect import Database
 from github_banners.models import Clock
 from github_banners.stats.data_lookup import DataLookup
@@ -26,6 +27,7 @@ class DataServices:
     max_banners: int = 100
     interval: timedelta = timedelta(hours=1)
     lookup: Lookup | None = None
+    served_users: ServedUsers = field(default_factory=ServedUsers)
 
     def __post_init__(self) -> None:
         invalidations = Invalidations(clock=self.clock)
@@ -62,6 +64,7 @@ class DataServices:
                 database=self.database,
                 clock=self.clock,
             ),
+            served_users=self.served_users,
             database=self.database,
             backends=self.backends,
             refresh_interval=self.interval,

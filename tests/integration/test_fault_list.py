@@ -20,7 +20,7 @@ from psycopg import errors
 
 import github_banners
 from github_banners import circuit_breaker
-from github_banners.api import background, outbox
+from github_banners.api import background, background_tasks, outbox
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox
@@ -386,7 +386,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
         with psycopg.connect(scene.conninfo, autocommit=True) as conn:
             conn.cursor().execute("drop schema public cascade; create schema public")
         migrating = asyncio.create_task(
-            background.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
+            background_tasks.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
         )
         try:
             with fault.failing(make, times=1):
@@ -589,7 +589,7 @@ def functions_that_execute() -> set[str]:
     return names
 
 
-def background_tasks() -> set[str]:
+def names_of_background_tasks() -> set[str]:
     """Return the names of the api's background tasks."""
     tree = ast.parse((SOURCE / "api/api_service.py").read_text())
     [work] = [
@@ -608,7 +608,7 @@ def test_every_statement_has_a_fault_case() -> None:
 
 
 def test_every_background_task_has_a_fault_case() -> None:
-    assert background_tasks() == TASKS.keys()
+    assert names_of_background_tasks() == TASKS.keys()
     assert {name for names in TASKS.values() for name in names} <= globals().keys()
 
 
@@ -624,7 +624,7 @@ async def test_failing_statement_ends_no_background_task(
     monkeypatch.setattr(outbox, "_IDLE_SECONDS", 0.01)
     monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
     monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
-    monkeypatch.setattr(background, "_MIGRATE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(background_tasks, "_MIGRATE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(circuit_breaker, "PROBE_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(budget_module, "_PROBE_POLL_SECONDS", 0.001)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)

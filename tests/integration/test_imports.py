@@ -54,3 +54,11 @@ def test_migrate_imports_structlog_without_optional_packages() -> None:
     imported = imported_modules("migrate")
     assert "structlog" in imported
     assert not imported & {"pydantic", "greenlet._greenlet", "pygments", "rich.console"}
+
+
+def test_services_with_a_port_do_not_import_pydantic() -> None:
+    for command in ("api", "renderer", "storage"):
+        # Ended by the invalid port, after the settings are read.
+        imported = imported_modules(command, "--host", "127.0.0.1", "--port", "none")
+        assert "github_banners.settings" in imported
+        assert "pydantic" not in imported

@@ -102,6 +102,15 @@ def test_lru_oldest_is_the_least_recently_used() -> None:
     assert lru.oldest() == ("b", 2)
 
 
+def test_clear_leaves_room_for_new_entries() -> None:
+    lru: ByteBoundedLru[str, bytes] = ByteBoundedLru(1_000, entry_bytes=lambda _, entry: len(entry))
+    lru.put("a", bytes(700))
+    lru.clear()
+    assert (len(lru), lru.used_bytes, lru.get("a")) == (0, 0, None)
+    lru.put("b", bytes(700))
+    assert lru.get("b") == bytes(700)
+
+
 def test_memo_repeated_argument_is_computed_once() -> None:
     computed: list[int] = []
 

@@ -85,6 +85,13 @@ def test_secrets_of_the_api_are_unset_in_other_services(name: str) -> None:
     ] * 4
 
 
+@pytest.mark.parametrize("name", ["renderer", "storage", "migrate"])
+def test_files_of_users_are_read_by_the_api_only(name: str) -> None:
+    # They are mounted into its container alone, and a missing file is an error.
+    variables = SERVICES[name]["environment"]
+    assert (variables["ALLOWED_USERS_FILE"], variables["DENIED_USERS_FILE"]) == ("", "")
+
+
 def test_internal_services_have_no_route_to_the_internet() -> None:
     assert FILE["networks"]["back"] == {"internal": True}
     for name in ("renderer", "storage", "kafka", "api-psgr", "migrate"):

@@ -32,7 +32,7 @@ def test_error_class_is_in_docstring_tree_and_has_public_message(
 ) -> None:
     assert error_class.__name__ in (errors.__doc__ or "")
     assert error_class.public_message
-    assert error_class.status in {400, 401, 404, 409, 413, 429, 500, 503}
+    assert error_class.status in {400, 401, 403, 404, 409, 413, 429, 500, 503}
     assert isinstance(error_class.explanation_kind, ExplanationKind)
 
 

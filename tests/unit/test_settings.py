@@ -28,6 +28,7 @@ from github_banners.settings import (
 from github_banners.settings.parsers import Headers, strip, unquote
 
 SECRET = "s3cret-'value'"
+LOGINS = Path(__file__).with_name("logins.txt")
 
 VALID: dict[str, tuple[str, Any]] = {
     "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104
@@ -46,6 +47,10 @@ VALID: dict[str, tuple[str, Any]] = {
     "GITHUB_API_URL": ("http://127.0.0.1:8090/api/v3", "http://127.0.0.1:8090/api/v3"),
     "RATE_LIMIT_RPS": ("0.5", 0.5),
     "MAX_BANNERS_PER_USER": ("20", 20),
+    "ALLOWED_USERS": ("Ada; @umbra-labs 'grace',", ("Ada", "umbra-labs", "grace")),
+    "ALLOWED_USERS_FILE": (str(LOGINS), LOGINS),
+    "DENIED_USERS": ("bob # since May", ("bob",)),
+    "DENIED_USERS_FILE": (str(LOGINS), LOGINS),
     "CACHE_TTL": ("90s", timedelta(seconds=90)),
     "SOFT_TTL": ("1h30m", timedelta(minutes=90)),
     "HARD_TTL": ("48h", timedelta(hours=48)),
@@ -92,6 +97,10 @@ INVALID = {
     "GITHUB_API_URL": ["api.github.com", "http://token@api.github.com"],
     "RATE_LIMIT_RPS": ["0", "-1", "nan", "inf", "100001", "many"],
     "MAX_BANNERS_PER_USER": ["-1", "1.5", "1000001", "all"],
+    "ALLOWED_USERS": ["a.b", "ada ümlaut", ",", "# ada", "x" * 40],
+    "ALLOWED_USERS_FILE": ["/nowhere/at/all", "/", "~nobody-has-this-name/x"],
+    "DENIED_USERS": ["https://github.com/ada", "ada,b/c"],
+    "DENIED_USERS_FILE": ["/nowhere/at/all"],
     "CACHE_TTL": ["10", "-5m", "0s", "1d", "1h 30m", "٥m", "5M"],
     "SOFT_TTL": ["9" * 400 + "h", "soon", "25h"],
     "HARD_TTL": ["8785h", "1", "5m"],
@@ -136,7 +145,7 @@ def find_problems(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def test_settings_every_variable_has_test_cases() -> None:
     assert VALID.keys() == VARIABLES.keys()
-    reported = {name.removesuffix("_FILE") for name in INVALID}
+    reported = {name if name in VARIABLES else name.removesuffix("_FILE") for name in INVALID}
     assert reported == VARIABLES.keys()
 
 
@@ -209,6 +218,50 @@ def test_is_secret_selects_tokens_password_and_keys() -> None:
         "SERVICES_SECRET_KEY",
         "SERVICES_SECRET_KEY_PREVIOUS",
     }
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_USERS", "DENIED_USERS"])
+def test_settings_users_are_read_from_file(name: str) -> None:
+    settings = Settings.from_environment({f"{name}_FILE": str(LOGINS)})
+    assert getattr(settings, name.lower()) == ("Ada", "umbra-labs", "grace")
+    assert find_problems({f"{name}_FILE": str(LOGINS), name: "ada"}) == (
+        f"{name} and {name}_FILE are both set: keep one",
+    )
+
+
+def test_settings_invalid_users_are_all_named(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("ada\nb/c # no login\nd.e\n", encoding="utf-16")
+    assert find_problems({"ALLOWED_USERS": "x y.z,ghp_0123@4", "DENIED_USERS_FILE": str(file)}) == (
+        "ALLOWED_USERS must be GitHub logins, not 'y.z', a value that may be a secret",
+        "DENIED_USERS_FILE must be GitHub logins, not 'b/c', 'd.e'",
+    )
+    (problem,) = find_problems({"DENIED_USERS": ",".join(f"{n}!" for n in range(60))})
+    assert problem.endswith("'49!' and 10 more")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"# nobody\n", "has no logins: unset it to serve everybody"),
+        (b"\xff\xfa", "is not text in UTF-8"),
+        (b"a\n" * 600_000, "has more than 1,048,576 bytes"),
+    ],
+    ids=["empty", "binary", "large"],
+)
+def test_settings_unusable_file_of_allowed_users_is_reported(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "users"
+    file.write_bytes(content)
+    environment = {"ALLOWED_USERS_FILE": str(file)}
+    assert find_problems(environment) == (f"ALLOWED_USERS_FILE {reason}",)
+
+
+def test_settings_file_without_denied_users_has_no_denied_users(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("# nobody\n")
+    assert Settings.from_environment({"DENIED_USERS_FILE": str(file)}).denied_users == ()
 
 
 def test_settings_file_of_other_variable_is_ignored(tmp_path: Path) -> None:

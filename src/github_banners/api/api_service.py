@@ -8,6 +8,7 @@ closes them in reverse.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from starlette.middleware import Middleware
 
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
-from github_banners.api.background import run_background_tasks
+from github_banners.api.background import keep_running
+from github_banners.api.background_tasks import run_background_tasks
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
@@ -33,6 +35,7 @@ from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
+from github_banners.api.served_users import ServedUsers
 from github_banners.api.tracing import create_database
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
@@ -49,7 +52,7 @@ from github_banners.models import Clock, utc_now
 from github_banners.serving.framework import CorsMiddleware, build_app, expand_origins
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
-from github_banners.serving.service import Service
+from github_banners.serving.service import Service, background_task
 from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
@@ -89,9 +92,16 @@ async def open_api(
             _open_github(settings, budget=budget, clock=clock, tracing=tracing)
         )
         invalidations = Invalidations(clock=clock)
+        served_users = ServedUsers.from_settings(settings)
         banner_service = await stack.enter_async_context(
             _open_banner_service(
-                settings, database, github, backends, invalidations=invalidations, clock=clock
+                settings,
+                database,
+                github,
+                backends,
+                served_users,
+                invalidations=invalidations,
+                clock=clock,
             )
         )
         picture_cache = PictureCache(
@@ -101,23 +111,22 @@ async def open_api(
             invalidations=invalidations,
         )
         response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
+        served_users.watch(response_cache.clear)
         png_converter = _build_png_converter(metrics)
         stack.push_async_callback(png_converter.close)
         routes = _build_routes(
-            banner_service, picture_cache, response_cache, png_converter, settings
+            banner_service,
+            picture_cache,
+            response_cache,
+            png_converter,
+            served_users=served_users,
+            settings=settings,
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = build_application(routes, health, metrics, settings, tracing=tracing)
-        interval = settings.refresh_interval
-        refresh = Refresh(
-            database=database,
-            github=BatchFetcher(github, clock=clock),
-            interval=interval,
-            clock=clock,
-        )
-        data_refresh = DataRefresh(
-            database=database, github=DataFetcher(github), interval=interval, clock=clock
+        refresh, data_refresh = _build_refreshes(
+            database, github, served_users, interval=settings.refresh_interval, clock=clock
         )
         outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
@@ -136,6 +145,9 @@ async def open_api(
             "token owners": partial(group_by_account, github.sender, clock=clock),
         }
         tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
+        # It must not wait for the database, as the others do.
+        reading = keep_running("served users", served_users.run)
+        tasks.append(await stack.enter_async_context(background_task(reading, name="served users")))
         yield Service(application, metrics, tasks, response_cache)
 
 
@@ -145,6 +157,7 @@ async def _open_banner_service(
     database: Database,
     github: GitHubClient,
     backends: Backends,
+    served_users: ServedUsers,
     *,
     invalidations: Invalidations,
     clock: Clock,
@@ -179,6 +192,7 @@ async def _open_banner_service(
             data=BannerDataFinder(
                 lookup=lookup, data_lookup=data_lookup, database=database, clock=clock
             ),
+            served_users=served_users,
             database=database,
             backends=backends,
             refresh_interval=settings.refresh_interval,
@@ -215,6 +229,31 @@ def _build_png_converter(metrics: Metrics) -> PngConverter:
     return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
 
 
+def _build_refreshes(
+    database: Database,
+    github: GitHubClient,
+    served_users: ServedUsers,
+    *,
+    interval: timedelta,
+    clock: Clock,
+) -> tuple[Refresh, DataRefresh]:
+    refresh = Refresh(
+        database=database,
+        github=BatchFetcher(github, clock=clock),
+        interval=interval,
+        clock=clock,
+        served_users=served_users,
+    )
+    data_refresh = DataRefresh(
+        database=database,
+        github=DataFetcher(github),
+        interval=interval,
+        clock=clock,
+        served_users=served_users,
+    )
+    return refresh, data_refresh
+
+
 def _build_outbox(
     database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
 ) -> Outbox:
@@ -232,6 +271,8 @@ def _build_routes(
     picture_cache: PictureCache,
     response_cache: ResponseCache,
     png_converter: PngConverter,
+    *,
+    served_users: ServedUsers,
     settings: Settings,
 ) -> public_routes.BannerRoutes:
     return public_routes.BannerRoutes(
@@ -239,6 +280,7 @@ def _build_routes(
         pictures=picture_cache,
         cache=response_cache,
         png_converter=png_converter,
+        served_users=served_users,
         rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
         request_timeout_seconds=settings.request_timeout.total_seconds(),

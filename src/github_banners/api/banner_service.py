@@ -16,6 +16,7 @@ import structlog
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder, without_age
 from github_banners.api.pictures import RenderRequest
+from github_banners.api.served_users import ServedUsers
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
@@ -79,6 +80,7 @@ class BannerService:
         lookup: Lookup,
         identities: IdentityLookup,
         data: BannerDataFinder,
+        served_users: ServedUsers,
         database: Database,
         backends: Backends,
         refresh_interval: timedelta,
@@ -88,6 +90,7 @@ class BannerService:
         self._lookup = lookup
         self._identities = identities
         self._data = data
+        self._served_users = served_users
         self._database = database
         self._backends = backends
         self._refresh_interval = refresh_interval
@@ -110,12 +113,17 @@ class BannerService:
         Find the data to draw a preview with; `wants_numbers` even if the banner shows none.
 
         Raises the errors of `Lookup.find_by_login` and `BannerDataFinder.add_data`.
+
+        :raises UserNotServed: this instance does not serve the login, or the one that replaced it
         """
+        self._served_users.require(login)
         if wants_numbers or DataKind.REPOSITORIES in data_needs(options):
             result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
         else:
             snapshot = await self._identities.find(login, deadline=deadline, charge=charge)
             result = without_age(snapshot)
+        # It may be a former login of a user who has another one now.
+        self._served_users.require(result.snapshot.owner.login)
         return await self._add_data(result, options, deadline=deadline, charge=charge)
 
     async def get_by_name(
@@ -125,12 +133,14 @@ class BannerService:
         Find the data of a permanent banner by its name, ignoring case.
 
         :raises UnknownBanner: there is no banner of this name
+        :raises UserNotServed: this instance does not serve its owner
         :raises DatabaseUnavailable: PostgreSQL is down and the banner is not cached
         """
         canonical_name = parse_banner_name(name)
         if canonical_name is None:
             raise UnknownBanner(name)
         snapshot, banner = await self._find(canonical_name, deadline)
+        self._served_users.require(snapshot.owner.login)
         if wants_numbers or DataKind.REPOSITORIES in banner.needs:
             result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
         else:
@@ -164,9 +174,11 @@ class BannerService:
         """
         Create a permanent banner, or return the existing one with the same owner and options.
 
+        :raises UserNotServed: this instance does not serve the user
         :raises TooManyBanners: the owner has the maximum number of banners
         :raises DatabaseUnavailable: PostgreSQL is down
         """
+        self._served_users.require(login)
         charge()
         request = await self.preview(login, options, deadline=deadline, charge=charge)
         snapshot = request.result.snapshot
@@ -187,7 +199,13 @@ class BannerService:
         return CreateResult(banner.name, is_new)
 
     async def read_stored_drawing(self, name: str, *, deadline: Deadline) -> bytes | None:
-        """Read the newest stored drawing of a banner; None if there is none or it can't be read."""
+        """
+        Read the newest stored drawing of a banner; None if there is none or it can't be read.
+
+        Also None if the owner, who is known by the name alone, may be one who is not served.
+        """
+        if not self._served_users.may_serve_name(name):
+            return None
         task = asyncio.ensure_future(self._backends.read_stored(name.lower()))
         await asyncio.wait({task}, timeout=deadline.timeout_seconds(_READ_STORED_TIMEOUT_SECONDS))
         if not task.done():

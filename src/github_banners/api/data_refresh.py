@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 
 from github_banners.api.background import Failures, run_batches
+from github_banners.api.served_users import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.database.connect import Database
 from github_banners.database.data_leases import DueData, lease_due_data, release_data, schedule_data
 from github_banners.database.leases import MAX_RETRY_DELAY
@@ -43,12 +44,14 @@ class DataRefresh:
         github: DataFetcher,
         interval: timedelta,
         clock: Clock,
+        served_users: ServedUsers | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._github = github
         self._interval = interval
         self._clock = clock
+        self._served_users = served_users or ServedUsers()
         self._sleep = sleep
         self._failures = Failures(first_delay=_RETRY_AFTER, max_delay=MAX_RETRY_DELAY)
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
@@ -65,16 +68,20 @@ class DataRefresh:
 
     async def refresh_batch(self) -> int:
         """
-        Fetch and save the data that is due longest; return how much of it was refreshed.
+        Fetch and save the data that is due longest; return how much of it is no longer due.
 
         :raises DatabaseUnavailable: it could not be leased
         """
         async with self._database.transaction() as connection:
-            due = await lease_due_data(connection, now=self._clock(), limit=BATCH_SIZE)
+            leased = await lease_due_data(connection, now=self._clock(), limit=BATCH_SIZE)
+        due = [data for data in leased if self._served_users.is_served(data.owner.login)]
+        for data in leased:
+            if data not in due:
+                await self._release(data, NOT_SERVED_RETRY_AFTER)
         results = await asyncio.gather(*map(self._refresh, due))
         if due:
             _log.info("data_refresh.saved", saved=sum(results), failed=len(due) - sum(results))
-        return sum(results)
+        return sum(results) + len(leased) - len(due)
 
     async def _refresh(self, due: DueData) -> bool:
         """Fetch and save data of one owner; release it with a retry time if that fails."""
@@ -91,11 +98,14 @@ class DataRefresh:
                 delay = _RETRY_AFTER
             elif isinstance(error, UnknownUser):
                 delay = _DELETED_RETRY_AFTER
-            async with self._database.transaction() as connection:
-                await release_data(connection, due, retry_at=self._clock() + delay)
+            await self._release(due, delay)
             return False
         self._failures.clear(key)
         return True
+
+    async def _release(self, due: DueData, delay: timedelta) -> None:
+        async with self._database.transaction() as connection:
+            await release_data(connection, due, retry_at=self._clock() + delay)
 
     async def _fetch_and_save(self, due: DueData) -> None:
         fetched_at = self._clock()

@@ -32,10 +32,11 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownRepository,
     UnknownUser,
+    UserNotServed,
 )
+from github_banners.logins import LOGIN_PATTERN
 from github_banners.models import Activity, ContributionAccess, RepositoryDetails, Stats
 from github_banners.options import (
-    LOGIN_PATTERN,
     MAX_SHOWN_NUMBERS,
     OPTIONS,
     BannerOptions,
@@ -194,7 +195,7 @@ def _preview_operation(formats: Sequence[str]) -> JsonSchema:
         ],
         "responses": _banner_responses(formats)
         | error_responses(
-            InvalidType, InvalidOption, UnknownUser, *_DATA_ERRORS, *RETRYABLE_ERRORS
+            InvalidType, InvalidOption, UserNotServed, UnknownUser, *_DATA_ERRORS, *RETRYABLE_ERRORS
         ),
     }
 
@@ -209,14 +210,16 @@ def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
         "description": description,
         "parameters": [_parameter("name", _NAME, location="path", required=True)],
         "responses": _banner_responses(formats)
-        | error_responses(InvalidOption, UnknownBanner, *_DATA_ERRORS, *RETRYABLE_ERRORS),
+        | error_responses(
+            InvalidOption, UserNotServed, UnknownBanner, *_DATA_ERRORS, *RETRYABLE_ERRORS
+        ),
     }
 
 
 def _get_page_operation() -> JsonSchema:
     headers = response_headers("Cache-Control") | response_headers("ETag", required=False)
     html = {"text/html": {"schema": {"type": "string"}}}
-    errors = error_responses(UnknownBanner, *_DATA_ERRORS, *RETRYABLE_ERRORS)
+    errors = error_responses(UserNotServed, UnknownBanner, *_DATA_ERRORS, *RETRYABLE_ERRORS)
     for status, response in errors.items():
         # JSON for a name with a dot, which no page has.
         others = response["content"] if status == "404" else {}
@@ -275,6 +278,7 @@ def _create_banner_operation() -> JsonSchema:
         | error_responses(
             InvalidType,
             InvalidOption,
+            UserNotServed,
             UnknownUser,
             TooManyBanners,
             *_DATA_ERRORS,

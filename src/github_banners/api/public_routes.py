@@ -38,6 +38,7 @@ from github_banners.api.pictures import (
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
 from github_banners.api.response_cache import ResponseCache
+from github_banners.api.served_users import ServedUsers
 from github_banners.errors import DatabaseUnavailable, InvalidOption, UnreadableBanner
 from github_banners.options import (
     drop_redundant_options,
@@ -75,6 +76,7 @@ class BannerRoutes:
     pictures: PictureCache
     cache: ResponseCache
     png_converter: PngConverter
+    served_users: ServedUsers
     rate_limiter: RateLimiter
     trusted_proxies: tuple[Network, ...]
     request_timeout_seconds: float
@@ -103,7 +105,7 @@ class BannerRoutes:
             charge=self.charge(request),
             wants_numbers=response_format == "json",
         )
-        return await self._respond(request, banner, response_format)
+        return await self._respond(request, banner, response_format, login=login)
 
     async def get_banner(self, request: Request) -> Response:
         """
@@ -182,7 +184,9 @@ class BannerRoutes:
         response_format: str,
         *,
         name: str | None = None,
+        login: str = "",
     ) -> Response:
+        """Send a banner; `name` is that of a permanent one, `login` that of a preview's query."""
         if response_format == "json":
             is_stale = banner.result.freshness is not Freshness.FRESH
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
@@ -196,6 +200,9 @@ class BannerRoutes:
             # Dated pictures are not cached as SVG either.
             is_cacheable = banner.result.freshness is not Freshness.HARD_STALE
             picture = await self.draw_png(request, cached.picture, is_cacheable=is_cacheable)
+        # Nothing may be cached after the lists have changed, which clears the cache.
+        owner = banner.result.snapshot.owner.login
+        self.served_users.require(login or owner, owner)
         variant = self.png_converter.get_cached if response_format == "png" else None
         self.cache.put(_target(request), banner.key, banner=name, variant=variant)
         if picture is None:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.api.background import Failures, run_batches
+from github_banners.api.served_users import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
@@ -42,7 +43,7 @@ _FetchResult: TypeAlias = tuple[Owner, OwnerRepositories | Exception]
 
 
 class Refresh:
-    """Refreshes tracked owners; each at most once per `interval`."""
+    """Refreshes tracked owners who are served; each at most once per `interval`."""
 
     def __init__(
         self,
@@ -51,12 +52,14 @@ class Refresh:
         github: BatchOwnerFetcher,
         interval: timedelta,
         clock: Clock,
+        served_users: ServedUsers | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._github = github
         self._interval = interval
         self._clock = clock
+        self._served_users = served_users or ServedUsers()
         self._sleep = sleep
         self._failed_batches = 0
         self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=leases.MAX_RETRY_DELAY)
@@ -75,14 +78,17 @@ class Refresh:
         :raises DatabaseUnavailable: owners could not be leased or saved
         """
         async with self._database.transaction() as connection:
-            due = await leases.lease_due_users(
+            leased = await leases.lease_due_users(
                 connection, now=self._clock(), limit=BATCH_SIZE, interval=self._interval
             )
+        due = [owner for owner in leased if self._served_users.is_served(owner.login)]
+        retry_at = self._clock() + NOT_SERVED_RETRY_AFTER
+        await self._release({owner.id: retry_at for owner in leased if owner not in due})
         if due:
             requested_at = self._clock()
             results = await self._fetch(due, await self._read_previous(due))
             await self._save(list(zip(due, results, strict=True)), requested_at)
-        return len(due)
+        return len(leased)
 
     async def _read_previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:
         """Read owners' stored numbers by id, for comparison; leave out unreadable ones."""

@@ -68,11 +68,7 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseCache:
-    """
-    Caches targets and responses, see the module.
-
-    `hits` counts responses by `CacheHit`.
-    """
+    """Caches targets and responses, see the module; `hits` counts responses by `CacheHit`."""
 
     def __init__(self, picture_cache: PictureCache, *, clock: Clock, base_path: str = "") -> None:
         self.picture_cache = picture_cache
@@ -171,6 +167,11 @@ class ResponseCache:
                 self._responses[request] = response
         self.hits[response.kind] += 1
         return response
+
+    def clear(self) -> None:
+        """Forget all targets, so that the application builds the next response to each of them."""
+        self.targets.clear()
+        self._clear_responses()
 
     def seconds_fresh(self, refresh_at: datetime) -> int:
         """Return the seconds until numbers are refreshed."""

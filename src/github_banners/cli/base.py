@@ -6,23 +6,26 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeAlias
 
 import msgspec
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from github_banners.errors import BannersError, ConfigurationError, InvalidSettings
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
 
-# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and
-# 0.1 s. Commands with other options need pydantic anyway.
+# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
+# 0.1 s. Commands with other options need pydantic anyway, unless these stay text.
 _NO_HELP = {"help": False}
-COMMANDS_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "check")
+COMMANDS_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "migrate", "check")
 
 app = typer.Typer(
     add_completion=False,
-    context_settings={"default_map": _NO_HELP | dict.fromkeys(COMMANDS_WITHOUT_OPTIONS, _NO_HELP)},
+    context_settings={
+        "default_map": _NO_HELP | dict.fromkeys(COMMANDS_WITHOUT_CONVERSION, _NO_HELP)
+    },
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -33,6 +36,55 @@ app = typer.Typer(
     `check` validates them.
     """,
 )
+
+
+HostOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides HOST.")
+]
+PortOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="PORT", help="Port to listen on; overrides PORT.")
+]
+
+
+class TextOption(TyperOption):
+    """An option that stays text: Typer would import pydantic to convert it, even if it is absent."""
+
+    def process_value(self, ctx: Any, value: Any) -> Any:
+        """Return the value unchanged."""
+        return value
+
+
+class _WithTextOptions:
+    """A command whose options with a value stay text."""
+
+    params: list[Any]
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self.params = [
+            TextOption(
+                param_decls=option.opts,
+                type_descriptor=option.type_descriptor,
+                metavar=option.metavar,
+                help=option.help,
+            )
+            for option in self.params
+        ]
+
+
+class TextCommand(_WithTextOptions, TyperCommand):
+    """A command whose options, such as `HostOption` and `PortOption`, stay text."""
+
+
+class TextGroup(_WithTextOptions, TyperGroup):
+    """Likewise, a command with commands of its own."""
+
+
+def override_listen_address(host: str | None, port: str | None) -> None:
+    """Put the values of `--host` and `--port` into the environment, which worker processes inherit."""
+    for name, text in (("HOST", host), ("PORT", port)):
+        if text is not None:
+            os.environ[name] = text
 
 
 def read_settings(

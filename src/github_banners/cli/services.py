@@ -1,6 +1,5 @@
 """The commands that serve, as one process or as a single service, and `migrate`."""
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +11,14 @@ import msgspec
 import typer
 
 from github_banners.cli.base import (
+    HostOption,
+    PortOption,
+    TextCommand,
     app,
     default_banners_dir,
     default_data_dir,
     import_sandbox,
+    override_listen_address,
     read_settings,
     require_unix,
     run_until_signal,
@@ -42,12 +45,8 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=64, metavar="NUMBER", help="Number of worker processes.")
     ] = 1,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides HOST.")
-    ] = None,
-    port: Annotated[
-        str | None, typer.Option(metavar="PORT", help="Port to listen on; overrides PORT.")
-    ] = None,
+    host: HostOption = None,
+    port: PortOption = None,
 ) -> None:
     """
     Serve banners with all services in one process, until Ctrl-C.
@@ -58,9 +57,7 @@ def serve(
     require_unix()
     from github_banners.supervisor import WorkerConfig
 
-    for name, text in (("HOST", host), ("PORT", port)):
-        if text is not None:
-            os.environ[name] = text  # also for the worker processes, which inherit it
+    override_listen_address(host, port)
     settings = with_listen_address(read_settings())
     with service_process(), _open_listeners(settings, workers=workers) as (listener, metrics):
         data_dir = settings.data_dir or default_data_dir()
@@ -138,8 +135,8 @@ async def _serve(
         typer.echo("Stopping.", err=True)
 
 
-@app.command(short_help="Run the api service.")
-def api() -> None:
+@app.command(short_help="Run the api service.", cls=TextCommand)
+def api(*, host: HostOption = None, port: PortOption = None) -> None:
     """
     Run the api service: serve banners, fetch from GitHub and publish updates, until Ctrl-C.
 
@@ -149,11 +146,12 @@ def api() -> None:
     require_unix()
     from github_banners.app.distributed import open_distributed_api
 
+    override_listen_address(host, port)
     serve_single(ServiceName.API, open_distributed_api)
 
 
-@app.command(short_help="Run the renderer service.")
-def renderer() -> None:
+@app.command(short_help="Run the renderer service.", cls=TextCommand)
+def renderer(*, host: HostOption = None, port: PortOption = None) -> None:
     """
     Run the renderer service: draw previews for the api and updates from Kafka, until Ctrl-C.
 
@@ -162,6 +160,7 @@ def renderer() -> None:
     require_unix()
     from github_banners.renderer.renderer_service import open_renderer
 
+    override_listen_address(host, port)
     serve_single(ServiceName.RENDERER, open_renderer)
 
 
@@ -208,7 +207,7 @@ def worker() -> None:
         run_until_signal(run_worker(settings, config))
 
 
-@app.command(short_help="Migrate the database and create Kafka topics.")
+@app.command(short_help="Migrate the database and create Kafka topics.", cls=TextCommand)
 def migrate(
     *,
     back_to: Annotated[

@@ -8,10 +8,14 @@ import msgspec
 import typer
 
 from github_banners.cli.base import (
+    HostOption,
+    PortOption,
+    TextGroup,
     app,
     default_banners_dir,
     default_data_dir,
     exit_with,
+    override_listen_address,
     read_settings,
     require_unix,
 )
@@ -26,12 +30,14 @@ from github_banners.settings import (
     parse_storage_argument,
 )
 
-storage = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+storage = typer.Typer(cls=TextGroup, invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(storage, name="storage", short_help="Run the storage service, or copy banners.")
 
 
 @storage.callback()
-def run_storage(context: typer.Context) -> None:
+def run_storage(
+    context: typer.Context, *, host: HostOption = None, port: PortOption = None
+) -> None:
     """
     Run the storage service: store the newest version of each drawn banner, until Ctrl-C.
 
@@ -46,6 +52,7 @@ def run_storage(context: typer.Context) -> None:
         folder = default_banners_dir(settings.data_dir or default_data_dir())
         return open_storage(settings, banners_dir=folder, **options)
 
+    override_listen_address(host, port)
     serve_single(ServiceName.STORAGE, open_configured_storage)
 
 

@@ -103,6 +103,7 @@ async def run_checks(
     database, costs = await check_database(settings, database_dir, clock=clock)
     checks = [
         CheckResult("settings", text),
+        *_describe_served_users(settings),
         *ports,
         database,
         *(await _check_services(settings, clock=clock)),
@@ -115,6 +116,21 @@ async def run_checks(
         checks.append(CheckResult("refreshes", describe_costs(costs, tokens)))
         warnings = [*warnings, *cost_warnings(costs, tokens)]
     return DiagnosticsReport(checks, tokens, clock(), warnings)
+
+
+def _describe_served_users(settings: Settings) -> list[CheckResult]:
+    """Count the logins in the lists of served users; empty if all users are served."""
+    lists = {
+        "allowed": (settings.allowed_users, settings.allowed_users_file),
+        "denied": (settings.denied_users, settings.denied_users_file),
+    }
+    counts = []
+    for name, (logins, file) in lists.items():
+        if logins or file is not None:
+            count = len({login.lower() for login in logins})
+            source = f" in {file}" if file is not None else ""
+            counts.append(f"{count:,} {name}{source}")
+    return [CheckResult("users", ", ".join(counts))] if counts else []
 
 
 async def check_ports(settings: Settings) -> list[CheckResult]:

@@ -28,6 +28,7 @@ from github_banners.errors import (
     NotFound,
     TooManyRequests,
     UnknownRepository,
+    UserNotServed,
 )
 from github_banners.options import BannerOptions, allowed_values
 
@@ -111,6 +112,7 @@ _SLIDERS = Icon(
     "M-8.5-3.5h9.4M6-3.5h2.5M-8.5 3.5h3M-.4 3.5h8.9M.9-3.5a2.55 2.55 0 1 0 5.1 0 "
     "2.55 2.55 0 1 0-5.1 0M-5.5 3.5a2.55 2.55 0 1 0 5.1 0 2.55 2.55 0 1 0-5.1 0"
 )
+_PERSON = Icon("M0-1.6a3.3 3.3 0 1 1 0-6.6 3.3 3.3 0 0 1 0 6.6M-6.5 7.4a6.5 6.5 0 0 1 13 0")
 _PROGRESS_ARC = Icon("M0-17A17 17 0 0 1 17 0", is_on_ring=True)
 
 _ICONS = {
@@ -126,6 +128,7 @@ _ICONS = {
     ExplanationKind.CONTRIBUTIONS_HIDDEN: _QUESTION,
     ExplanationKind.NO_CONTRIBUTIONS: _QUESTION,
     ExplanationKind.TOKEN_REQUIRED: _PULSE,
+    ExplanationKind.USER_NOT_SERVED: _PERSON,
 }
 # The name that stands for `{option}` in the advice: a setting of the service, or an option.
 _ADVISED_OPTIONS = {
@@ -220,7 +223,9 @@ def _message(error: BannersError, host: str, locale: str, login_parameter: str) 
     if isinstance(error, InvalidInput) and error.field != "query":
         return _input_message(error, texts, host, locale, login_parameter)
     template = texts.states[error.explanation_kind]
-    name = sanitize(error.name) if isinstance(error, NotFound | FetchPending) else ""
+    name = (
+        sanitize(error.name) if isinstance(error, NotFound | FetchPending | UserNotServed) else ""
+    )
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
     lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host

@@ -20,7 +20,6 @@ from github_banners.options.compatibility import (
 )
 from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
-    LOGIN_PATTERN,
     OPTION_NAMES,
     candidate_banner_names,
     canonical_option_name,
@@ -73,7 +72,6 @@ __all__ = [
     "DEFAULT_LANGS_COUNT",
     "DEFAULT_RADIUS",
     "LIST_OPTIONS",
-    "LOGIN_PATTERN",
     "MAX_SHOWN_NUMBERS",
     "MAY_BE_EMPTY",
     "OPTIONS",

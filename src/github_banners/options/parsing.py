@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from github_banners.errors import InvalidOption, InvalidType, closest_match
+from github_banners.logins import LOGIN, LOGIN_CHARACTERS
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
     MAX_SHOWN_NUMBERS,
@@ -55,17 +56,9 @@ _ESCAPED_AMPERSANDS = re.compile(r"^(?:amp;|#0*38;|#x0*26;)+", re.IGNORECASE)
 _SYNONYMS = {"type": {"light": "default", "white": "default", "black": "dark"}}
 _TRUE, _FALSE = {"yes", "on", "y", "t", "enabled"}, {"no", "off", "n", "f", "none", "disabled"}
 
-# GitHub decides which logins exist. Accounts from before 2013 may begin or end with a hyphen or have two
-# in a row, and managed accounts contain an underscore, so a stricter rule would reject real users.
-_CHARACTERS = "A-Za-z0-9_-"
-_MAX_LOGIN_CHARACTERS, _MAX_NAME_CHARACTERS = 39, 128
+_MAX_NAME_CHARACTERS = 128
 _MAX_QUOTED_CHARACTERS = 64
-
-LOGIN_PATTERN = f"[{_CHARACTERS}]{{1,{_MAX_LOGIN_CHARACTERS}}}"
-"""Regular expression that a whole login must match."""
-
-_LOGIN = re.compile(LOGIN_PATTERN)
-_NAME = re.compile(f"[{_CHARACTERS}]{{1,{_MAX_NAME_CHARACTERS}}}")
+_NAME = re.compile(f"[{LOGIN_CHARACTERS}]{{1,{_MAX_NAME_CHARACTERS}}}")
 _ALLOWED_LOGIN = ("a GitHub login: up to 39 letters, digits, hyphens and underscores",)
 
 
@@ -329,7 +322,7 @@ def parse_login(value: object, *, field: str = "username") -> str:
 
     :raises InvalidOption: GitHub can have no such login
     """
-    if isinstance(value, str) and _LOGIN.fullmatch(value):
+    if isinstance(value, str) and LOGIN.fullmatch(value):
         return value
     raise InvalidOption(field, to_display_text(value), _ALLOWED_LOGIN)
 

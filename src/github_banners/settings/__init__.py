@@ -8,7 +8,6 @@ reported at once, and no message contains a secret. The caller passes the enviro
 import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -20,11 +19,20 @@ from msgspec import Meta
 from github_banners.errors import InvalidSettings
 from github_banners.settings.addresses import parse_address, to_netloc
 from github_banners.settings.bucket_access import find_bucket_problems
-from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
+from github_banners.settings.choices import PORTS, REQUIRED, LogFormat, LogLevel, ServiceName
+from github_banners.settings.environment import (
+    SYNONYMS,
+    find_source,
+    is_set,
+    load_login_files,
+    raw_value,
+    read_logins,
+)
 from github_banners.settings.parsers import (
     Broker,
     DatabaseHost,
     ListenHost,
+    Login,
     Network,
     Origin,
     Password,
@@ -48,6 +56,7 @@ __all__ = [
     "ListenHost",
     "LogFormat",
     "LogLevel",
+    "Login",
     "Network",
     "Origin",
     "Password",
@@ -63,45 +72,11 @@ __all__ = [
     "find_bucket_problems",
     "is_secret",
     "parse_storage_argument",
+    "read_logins",
 ]
 
 
-class LogLevel(StrEnum):
-    """Minimum level of logged messages."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """Format of log lines."""
-
-    JSON = "json"
-    TEXT = "text"
-
-
-class ServiceName(StrEnum):
-    """Processes that can be started; each requires other settings."""
-
-    ALL_IN_ONE = "serve"
-    API = "api"
-    RENDERER = "renderer"
-    STORAGE = "storage"
-    MIGRATE = "migrate"
-
-
 MAX_PORT = 65535
-
-PORTS: Mapping[ServiceName, int] = {ServiceName.RENDERER: 8081, ServiceName.STORAGE: 8082}
-"""Default ports of services that differ from the default in `Settings`."""
-
-REQUIRED: Mapping[ServiceName, tuple[str, ...]] = {
-    ServiceName.API: ("DB_HOST", "KAFKA_BROKERS_ADDRS", "RENDERER_BASE_URL", "STORAGE_BASE_URL"),
-    ServiceName.RENDERER: ("KAFKA_BROKERS_ADDRS", "STORAGE_BASE_URL"),
-}
-"""Variables that a service can't start without."""
 
 _STORES_BANNERS = (ServiceName.ALL_IN_ONE, ServiceName.STORAGE)
 
@@ -150,6 +125,20 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
     max_banners_per_user: Annotated[
         int, Meta(ge=0, le=1_000_000, description="maximum number of permanent banners per user")
     ] = 1000
+    allowed_users: Annotated[
+        tuple[Login, ...],
+        Meta(description="users and organisations to serve, comma-separated; by default all"),
+    ] = ()
+    allowed_users_file: Annotated[
+        Path | None, Meta(description="file of allowed users, read again when it changes")
+    ] = None
+    denied_users: Annotated[
+        tuple[Login, ...],
+        Meta(description="users and organisations not to serve, comma-separated"),
+    ] = ()
+    denied_users_file: Annotated[
+        Path | None, Meta(description="file of denied users, read again when it changes")
+    ] = None
     cache_ttl: Annotated[
         timedelta,
         Meta(description="how long the in-memory cache is used before PostgreSQL is checked"),
@@ -235,6 +224,7 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
                     values[name.lower()] = parse_value(text, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{source} {error}")
+        problems += load_login_files(values)
         reported = " ".join(problems)
         problems += _check_consistency(values)
         problems += [

@@ -3,8 +3,9 @@
 import codecs
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from github_banners.settings.parsers import strip, unquote
+from github_banners.settings.parsers import Login, parse_logins, strip, unquote
 
 SYNONYMS: Mapping[str, str] = {
     "GITHUB_TOKENS": "GITHUB_TOKEN",
@@ -40,15 +41,64 @@ def raw_value(environment: Mapping[str, str], name: str, *, may_be_file: bool) -
     path = unquote(strip(environment.get(f"{name}_FILE", ""))) if may_be_file else ""
     if path and text:
         raise ValueError(f"and {name}_FILE are both set: keep one")
-    return strip(_read_file(path, name=name)) if path else text
-
-
-def _read_file(path: str, *, name: str) -> str:
+    if not path:
+        return text
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES)
-        # PowerShell writes UTF-16 unless told otherwise.
-        is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if is_utf_16 else "utf-8")
+        return _read_text_file(Path(path))
     except (OSError, ValueError):
         raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
+
+
+def load_login_files(values: dict[str, Any]) -> list[str]:
+    """
+    Add the logins of ALLOWED_USERS_FILE and DENIED_USERS_FILE to parsed settings.
+
+    Return a problem for each file that can't be used, and for a list that would allow nobody.
+    """
+    problems = []
+    for name in ("allowed_users", "denied_users"):
+        path, variable = values.get(f"{name}_file"), name.upper()
+        if path is None:
+            continue
+        if name in values:
+            problems.append(f"{variable} and {variable}_FILE are both set: keep one")
+            continue
+        try:
+            values[name] = read_logins(path)
+        except OSError as error:
+            problems.append(f"{variable}_FILE can't be read: {error.strerror}")
+        except ValueError as error:
+            problems.append(f"{variable}_FILE {error}")
+    if values.get("allowed_users") == ():
+        source = "ALLOWED_USERS_FILE" if "allowed_users_file" in values else "ALLOWED_USERS"
+        problems.append(f"{source} has no logins: unset it to serve everybody")
+    return problems
+
+
+def read_logins(path: Path) -> tuple[Login, ...]:
+    """
+    Read logins from a file, as ALLOWED_USERS has them; a `#` begins a comment.
+
+    :raises OSError: the file can't be read
+    :raises ValueError: it is too large, not text, or has invalid logins, which the message names
+    """
+    return parse_logins(_read_text_file(path))
+
+
+def _read_text_file(path: Path) -> str:
+    """
+    Read a text file, stripped of blanks.
+
+    :raises OSError: the file can't be read
+    :raises ValueError: it is too large, or neither UTF-8 nor UTF-16
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise ValueError(f"has more than {_MAX_FILE_BYTES:,} bytes")
+    # PowerShell writes UTF-16 unless told otherwise.
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return strip(content.decode("utf-16" if is_utf_16 else "utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("is not text in UTF-8") from None

@@ -18,6 +18,7 @@ from typing import Any, NewType, TypeAlias, get_args, get_origin
 import durationpy
 import msgspec
 
+from github_banners.logins import LOGIN
 from github_banners.settings.addresses import parse_address
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -41,11 +42,13 @@ StorageLocation: TypeAlias = StorageFolder | StorageBucket
 Broker = NewType("Broker", str)
 ListenHost = NewType("ListenHost", str)
 DatabaseHost = NewType("DatabaseHost", str)
+Login = NewType("Login", str)
 
 _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
 _NEEDS_ENCODING = re.compile(r"[^!-~]|[{}<>|\\^`\"]|/\.\.?(?:/|\Z)")
 _MAX_DURATION = timedelta(days=366)
 _MAX_SHOWN_CHARACTERS = 64
+_MAX_SHOWN_LOGINS = 50
 # Byte order mark, zero-width space, word joiner: left by Windows editors and copied web pages.
 _INVISIBLE = "\ufeff\u200b\u2060"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
@@ -242,6 +245,23 @@ def _parse_token(text: str) -> Token:
     return Token(text)
 
 
+def parse_logins(text: str) -> tuple[Login, ...]:
+    """
+    Parse logins separated by commas, semicolons or blanks; a `#` begins a comment, up to the line's end.
+
+    :raises ValueError: some of them are no logins; the message names them
+    """
+    words = re.split(r"[,;\s]+", re.sub(r"#.*", "", text))
+    logins = [unquote(strip(word)).removeprefix("@") for word in words]
+    invalid = [login for login in logins if login and not LOGIN.fullmatch(login)]
+    if invalid:
+        shown = [quote_for_message(login) for login in invalid[:_MAX_SHOWN_LOGINS]]
+        hidden = len(invalid) - len(shown)
+        more = f" and {hidden} more" if hidden else ""
+        raise ValueError(f"must be GitHub logins, not {', '.join(shown)}{more}")
+    return tuple(Login(login) for login in logins if login)
+
+
 def _parse_password(text: str) -> Password:
     return Password(_parse_line(text))
 
@@ -309,6 +329,7 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Broker: _parse_broker,
     Network: _parse_network,
     Path: _parse_path,
+    tuple[Login, ...]: parse_logins,
 }
 """The parser of each type."""
 

@@ -26,6 +26,7 @@ from github_banners.errors import (
     TokenRequired,
     UnknownRepository,
     UnknownUser,
+    UserNotServed,
 )
 from github_banners.options import OPTIONS, Layout, allowed_values, ignored_options
 from github_banners.serving.framework import SVG
@@ -250,6 +251,7 @@ def test_page_data_explains_what_github_does_not_have() -> None:
         ContributionsHidden,
         NoContributions,
         TokenRequired,
+        UserNotServed,
     ]
     assert {*data["reasons"]} == {error.public_message for error in errors}
     assert {*data["reasons"].values()} <= {*data["words"]}

@@ -30,6 +30,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownRepository,
     UnknownUser,
+    UserNotServed,
 )
 from github_banners.options import OPTIONS, BannerOptions, Layout, Locale, Theme
 from github_banners.serving.framework import Content, build_app
@@ -165,6 +166,7 @@ async def test_error_image_client_gets_explanation(
         ),
         (ContributionsHidden("hunter2"), 404, {"error": "contributions are hidden"}),
         (NoContributions("hunter2"), 404, {"error": "organisations have no contributions"}),
+        (UserNotServed("hunter2"), 403, {"error": "user not served here"}),
         (TokenRequired(), 503, {"error": "token required"}),
         (DatabaseUnavailable(PRIVATE), 503, {"error": "can't get preview"}),
         (RuntimeError(PRIVATE), 500, {"error": "something went wrong"}),

@@ -195,6 +195,7 @@ def test_unknown_options_match_schema() -> None:
     [
         errors.InvalidType("type", "x", ("dark",)),
         errors.InvalidOption("radius", "x", ("0 to 20",)),
+        errors.UserNotServed("nobody"),
         errors.UnknownUser("nobody"),
         errors.UnknownRepository("linus"),
         errors.ContributionsHidden("nobody"),
@@ -230,6 +231,7 @@ def test_too_many_banners_response_matches_schema() -> None:
 @pytest.mark.parametrize(
     "error",
     [
+        errors.UserNotServed("x"),
         errors.UnknownBanner("x"),
         errors.UnknownRepository("linus", "linux"),
         errors.ContributionsHidden("x"),

@@ -146,6 +146,19 @@ async def test_respond_known_target_returns_whole_response(service: Service) -> 
     assert "connection" not in response.headers
 
 
+async def test_clear_leaves_neither_targets_nor_responses(service: Service) -> None:
+    service.put_by_raw_request()
+    service.cache.clear()
+    assert (service.get_by_raw_request(), service.respond(), service.cache.get(TARGET)) == (
+        None,
+        None,
+        None,
+    )
+    # The picture is kept, for a request that the application allows.
+    service.cache.put(TARGET, await service.draw())
+    assert service.get().status == 200
+
+
 async def test_respond_head_returns_headers_only(service: Service) -> None:
     complete, head = service.get(), service.get(is_head=True)
     assert (head.status, head.headers, head.body) == (200, complete.headers, b"")

@@ -22,6 +22,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownRepository,
     UnknownUser,
+    UserNotServed,
 )
 from github_banners.options import (
     OPTIONS,
@@ -145,6 +146,12 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "This needs a GitHub token",
             "Without one, GitHub tells no contributions.",
             "The operator can set GITHUB_TOKENS",
+        ),
+        (
+            UserNotServed("wycats"),
+            "“wycats” is not served here",
+            "This instance draws banners for chosen users only.",
+            "The operator can change that",
         ),
     ],
 )
@@ -312,6 +319,7 @@ ERRORS = [
     ContributionsHidden("sindresorhus"),
     NoContributions("sindresorhus"),
     TokenRequired(),
+    UserNotServed("sindresorhus"),
     _OddError(),
 ]
 

@@ -31,6 +31,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownRepository,
     UnknownUser,
+    UserNotServed,
 )
 from github_banners.models import Activity
 from github_banners.options import (
@@ -165,6 +166,7 @@ def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
         ContributionsHidden("x"),
         NoContributions("x"),
         TokenRequired(),
+        UserNotServed("x"),
         TooManyRequests(40),
         TooManyRequests(90),
         UnknownBanner("x"),

@@ -17,6 +17,7 @@ from github_banners.errors import (
     TokenRequired,
     UnknownRepository,
     UnknownUser,
+    UserNotServed,
 )
 from github_banners.options import (
     COLOURS,
@@ -32,6 +33,7 @@ from github_banners.options.palettes import FAMILIES
 # The keys of the words that explain what GitHub does not have, by the error of the API.
 _REASONS: dict[type[BannersError], str] = {
     UnknownUser: "unknown_user",
+    UserNotServed: "not_served",
     UnknownRepository: "unknown_repository",
     ContributionsHidden: "hidden_contributions",
     NoContributions: "no_contributions",

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.api import background
+from github_banners.api import background_tasks
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 
 
@@ -18,9 +18,9 @@ class FakeMigration:
         self.started = asyncio.Event()
         self.attempts = asyncio.Semaphore(0)
         self.were_first: list[bool] = []
-        monkeypatch.setattr(background, "migrate", self.migrate)
-        monkeypatch.setattr(background, "_FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.05)
-        monkeypatch.setattr(background, "_MIGRATE_RETRY_SECONDS", 0.01)
+        monkeypatch.setattr(background_tasks, "migrate", self.migrate)
+        monkeypatch.setattr(background_tasks, "_FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.05)
+        monkeypatch.setattr(background_tasks, "_MIGRATE_RETRY_SECONDS", 0.01)
 
     async def migrate(self, conninfo: str, *, explain_login_errors: bool) -> None:
         self.were_first.append(explain_login_errors)
@@ -41,7 +41,7 @@ def migration(monkeypatch: pytest.MonkeyPatch) -> FakeMigration:
 
 async def test_background_tasks_after_migration_start(migration: FakeMigration) -> None:
     migration.may_continue.set()
-    async with background.run_background_tasks("", {"work": migration.work}) as tasks:
+    async with background_tasks.run_background_tasks("", {"work": migration.work}) as tasks:
         await migration.started.wait()
         assert not [task for task in tasks if task.done()]
     assert all(task.cancelled() for task in tasks)
@@ -50,7 +50,7 @@ async def test_background_tasks_after_migration_start(migration: FakeMigration) 
 async def test_background_tasks_silent_database_does_not_block_start(
     migration: FakeMigration,
 ) -> None:
-    async with background.run_background_tasks("", {"work": migration.work}):
+    async with background_tasks.run_background_tasks("", {"work": migration.work}):
         assert not migration.started.is_set()
         migration.may_continue.set()
         await migration.started.wait()
@@ -60,7 +60,7 @@ async def test_background_tasks_database_down_retries_migration(migration: FakeM
     migration.may_continue.set()
     migration.error = DatabaseUnavailable()
     with capture_logs() as logs:
-        async with background.run_background_tasks("", {"work": migration.work}):
+        async with background_tasks.run_background_tasks("", {"work": migration.work}):
             for _ in range(3):
                 await migration.attempts.acquire()
             assert not migration.started.is_set()
@@ -77,6 +77,6 @@ async def test_background_tasks_newer_database_raises_configuration_error(
     migration.may_continue.set()
     migration.error = ConfigurationError("run that one")
     with pytest.raises(ConfigurationError):
-        async with background.run_background_tasks("", {"work": migration.work}):
+        async with background_tasks.run_background_tasks("", {"work": migration.work}):
             pass
     assert not migration.started.is_set()

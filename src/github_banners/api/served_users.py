@@ -1,0 +1,171 @@
+"""
+The users whom this instance serves, by ALLOWED_USERS, DENIED_USERS and further denied logins.
+
+A login must be in the first list, unless that is empty, and in no other. A list that is set as a file
+is read again within a second after the file has changed; while the file can't be used, the last list
+holds. The lists hold for the login that a user has now: after a rename that is the new one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from github_banners.errors import UserNotServed
+from github_banners.settings import Settings, read_logins
+
+_log = structlog.get_logger(__name__)
+
+NOT_SERVED_RETRY_AFTER = timedelta(days=1)
+"""How long background refreshes pass over an owner who is not served; requests end that earlier."""
+
+_CHECK_FILES_SECONDS = 1.0
+
+
+class ServedUsers:
+    """
+    Decides whether a login is served; `watch` sets a callback for every change of the decision.
+
+    `allowed` and `denied` are logins in any case; the files replace them when they change.
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed: Collection[str] = (),
+        denied: Collection[str] = (),
+        allowed_file: Path | None = None,
+        denied_file: Path | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._allowed = _folded(allowed)
+        self._denied = _folded(denied)
+        self._denied_here: frozenset[str] = frozenset()
+        self._allowed_file = _LoginFile("ALLOWED_USERS_FILE", allowed_file, may_be_empty=False)
+        self._denied_file = _LoginFile("DENIED_USERS_FILE", denied_file, may_be_empty=True)
+        self._sleep = sleep
+        self._on_change: Callable[[], None] = lambda: None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build it from the lists and the names of the files in the settings."""
+        return cls(
+            allowed=settings.allowed_users,
+            denied=settings.denied_users,
+            allowed_file=settings.allowed_users_file,
+            denied_file=settings.denied_users_file,
+        )
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """Set the callback that is called after the lists have changed."""
+        self._on_change = on_change
+
+    def is_served(self, login: str) -> bool:
+        """Return whether a user or organisation is served; the case of the login is ignored."""
+        folded = login.lower()
+        if folded in self._denied or folded in self._denied_here:
+            return False
+        return not self._allowed or folded in self._allowed
+
+    def require(self, *logins: str) -> None:
+        """
+        Check that all of these logins are served.
+
+        :raises UserNotServed: with the first that is not
+        """
+        for login in logins:
+            if not self.is_served(login):
+                raise UserNotServed(login)
+
+    def may_serve_name(self, name: str) -> bool:
+        """
+        Return whether the owner of a permanent banner is surely served, by the banner's name alone.
+
+        A name begins with its owner's login and a hyphen, but logins may contain hyphens too.
+        """
+        parts = name.lower().split("-")
+        logins = {"-".join(parts[:count]) for count in range(1, len(parts))}
+        if logins & (self._denied | self._denied_here):
+            return False
+        return not self._allowed or not logins.isdisjoint(self._allowed)
+
+    def deny(self, logins: Collection[str]) -> None:
+        """Deny these logins too, in place of those of the last call."""
+        self._replace(denied_here=_folded(logins))
+
+    async def run(self) -> None:
+        """Read the files again for ever, when they have changed."""
+        if self._allowed_file.path is None and self._denied_file.path is None:
+            await asyncio.Event().wait()
+        while True:
+            await self.check_files()
+            await self._sleep(_CHECK_FILES_SECONDS)
+
+    async def check_files(self) -> None:
+        """Read the files that have changed since they were read last."""
+        # In a thread: the files may be on a network file system.
+        self._replace(allowed=await asyncio.to_thread(self._allowed_file.read_if_changed))
+        self._replace(denied=await asyncio.to_thread(self._denied_file.read_if_changed))
+
+    def _replace(
+        self,
+        *,
+        allowed: frozenset[str] | None = None,
+        denied: frozenset[str] | None = None,
+        denied_here: frozenset[str] | None = None,
+    ) -> None:
+        """Replace the lists that are not None."""
+        before = self._allowed, self._denied, self._denied_here
+        self._allowed = self._allowed if allowed is None else allowed
+        self._denied = self._denied if denied is None else denied
+        self._denied_here = self._denied_here if denied_here is None else denied_here
+        if before == (self._allowed, self._denied, self._denied_here):
+            return
+        self._on_change()
+        _log.info(
+            "served_users.changed",
+            allowed=len(self._allowed) or "all",
+            denied=len(self._denied | self._denied_here),
+        )
+
+
+class _LoginFile:
+    """A file of logins; it has changed if its time, size or inode has."""
+
+    def __init__(self, setting: str, path: Path | None, *, may_be_empty: bool) -> None:
+        self._setting = setting
+        self.path = path
+        self._may_be_empty = may_be_empty
+        self._signature: Sequence[int] = ()
+        self._problem = ""
+
+    def read_if_changed(self) -> frozenset[str] | None:
+        """Read the logins, None if the file has not changed or can't be used, which is logged once."""
+        if self.path is None:
+            return None
+        try:
+            status = self.path.stat()
+            signature = status.st_mtime_ns, status.st_size, status.st_ino
+            if signature == self._signature:
+                return None
+            logins = read_logins(self.path)
+            if not logins and not self._may_be_empty:
+                # A file that is just being written may be empty for a moment.
+                raise ValueError("has no logins")  # noqa: TRY301
+        except (OSError, ValueError) as error:
+            # Without a signature it is tried again, since new permissions do not change the time.
+            self._signature = ()
+            problem = str(error)
+            if problem != self._problem:
+                _log.error("served_users.file_unusable", setting=self._setting, reason=problem)
+            self._problem = problem
+            return None
+        self._signature, self._problem = signature, ""
+        return _folded(logins)
+
+
+def _folded(logins: Collection[str]) -> frozenset[str]:
+    return frozenset(login.lower() for login in logins)
