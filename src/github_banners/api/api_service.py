@@ -43,7 +43,7 @@ from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
-from github_banners.github.credentials import Budget, Priority, create_accounts
+from github_banners.github.credentials import Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
@@ -87,9 +87,8 @@ async def open_api(
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(create_database(conninfo, tracing=tracing))
-        budget = ReservedBudget(database, clock=clock)
         github = await stack.enter_async_context(
-            _open_github(settings, budget=budget, clock=clock, tracing=tracing)
+            _open_github(settings, database, clock=clock, tracing=tracing)
         )
         invalidations = Invalidations(clock=clock)
         served_users = ServedUsers.from_settings(settings)
@@ -112,8 +111,7 @@ async def open_api(
         )
         response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
         served_users.watch(response_cache.clear)
-        png_converter = _build_png_converter(metrics)
-        stack.push_async_callback(png_converter.close)
+        png_converter = await stack.enter_async_context(_open_png_converter(metrics))
         routes = _build_routes(
             banner_service,
             picture_cache,
@@ -122,8 +120,7 @@ async def open_api(
             served_users=served_users,
             settings=settings,
         )
-        health = Health({"database": lambda: database.is_available, **backends.health})
-        health.register_metrics(metrics)
+        health = _build_health(database, backends, metrics)
         application = build_application(routes, health, metrics, settings, tracing=tracing)
         refresh, data_refresh = _build_refreshes(
             database, github, served_users, interval=settings.refresh_interval, clock=clock
@@ -132,8 +129,7 @@ async def open_api(
         change_listener = ChangeListener(
             conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
         )
-        measurements = Measurements(database=database, accounts=github.sender.accounts, clock=clock)
-        measurements.register(metrics)
+        measurements = _build_measurements(database, github, metrics, clock=clock)
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "refresh": refresh.run,
             "data refresh": data_refresh.run,
@@ -222,11 +218,30 @@ def _build_response_cache(
     return cache
 
 
-def _build_png_converter(metrics: Metrics) -> PngConverter:
+@asynccontextmanager
+async def _open_png_converter(metrics: Metrics) -> AsyncIterator[PngConverter]:
     count = metrics.counter(
         "pngs_total", "PNG cache misses by outcome.", labels="outcome", label_values=PngOutcome
     )
-    return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+    converter = PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+    try:
+        yield converter
+    finally:
+        await converter.close()
+
+
+def _build_health(database: Database, backends: Backends, metrics: Metrics) -> Health:
+    health = Health({"database": lambda: database.is_available, **backends.health})
+    health.register_metrics(metrics)
+    return health
+
+
+def _build_measurements(
+    database: Database, github: GitHubClient, metrics: Metrics, *, clock: Clock
+) -> Measurements:
+    measurements = Measurements(database=database, accounts=github.sender.accounts, clock=clock)
+    measurements.register(metrics)
+    return measurements
 
 
 def _build_refreshes(
@@ -337,7 +352,7 @@ def build_application(
 
 @asynccontextmanager
 async def _open_github(
-    settings: Settings, *, budget: Budget, clock: Clock, tracing: Tracing
+    settings: Settings, database: Database, *, clock: Clock, tracing: Tracing
 ) -> AsyncIterator[GitHubClient]:
     async with open_github_http(
         timeout=settings.request_timeout,
@@ -350,7 +365,7 @@ async def _open_github(
             accounts=create_accounts(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
-            budget=budget,
+            budget=ReservedBudget(database, clock=clock),
         )
 
 
