@@ -146,6 +146,16 @@ def find_third_party_violations(module: Module) -> list[str]:
     ]
 
 
+def find_private_imports(module: Module) -> list[str]:
+    """Report imports of private names of the packages under test, which tests must not use."""
+    return [
+        f"{module.path}:{line}: {name} is private"
+        for name, line in module.imports()
+        if name.startswith(("github_banners.", "github_sandbox."))
+        and any(re.match("_(?!_)", part) for part in name.split("."))
+    ]
+
+
 def find_size_violations(module: Module) -> list[str]:
     """Report long modules and functions; signatures and docstrings of functions do not count."""
     lines = module.source.count("\n")

@@ -383,7 +383,7 @@ async def test_poll_broken_client_is_replaced(
     assert len(await poll_records(consumer, 10)) == 10
     assert consumer.is_available
 
-    async def raise_error(**_: object) -> None:
+    async def raise_error(*_: object, **__: object) -> None:
         raise KafkaError("it is broken")
 
     with capture_logs() as lines, monkeypatch.context() as broken:

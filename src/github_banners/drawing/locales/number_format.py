@@ -380,14 +380,9 @@ def _parse_unit(start: int, pattern: str, locale: str) -> _Unit | None:
     if not before and not after:
         return None
     after = _THOUSANDS.get((locale, after), after)
-    return _Unit(
-        start,
-        start // 10 ** (zeros - 1),
-        before,
-        after,
-        em_width=width(before, 1, bold=True) + width(after, 1, bold=True),
-        is_ungrouped=zeros > 3,
-    )
+    em_width = width(before, 1, bold=True) + width(after, 1, bold=True)
+    size = start // 10 ** (zeros - 1)
+    return _Unit(start, size, before, after, em_width, is_ungrouped=zeros > 3)
 
 
 def _with_first(text: str, moment: date, locale: str) -> str:
