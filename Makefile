@@ -160,7 +160,7 @@ $(RELEASE): requirements-release.txt $(RUNTIME)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-release.txt
 	@touch $@
 
-$(CHECKS): requirements-checks.txt $(DEVELOPMENT)
+$(CHECKS): requirements-checks.txt $(RUNTIME)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checks.txt
 	@touch $@
 

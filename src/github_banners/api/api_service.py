@@ -6,7 +6,7 @@ closes them in reverse.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -28,6 +28,8 @@ from github_banners.api.base_path import StripBasePathMiddleware, base_path_from
 from github_banners.api.compatibility import TranslateUrlMiddleware
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
+from github_banners.api.forgetting import Forgetting, drop_owners
+from github_banners.api.gone_users import GoneUsers
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.pictures import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
@@ -119,22 +121,17 @@ async def open_api(
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = build_application(routes, health, metrics, settings)
-        refresh, data_refresh = _build_refreshes(
-            database, github, served_users, interval=settings.refresh_interval, clock=clock
+        work = _build_background_work(
+            settings,
+            database,
+            github,
+            conninfo=conninfo,
+            backends=backends,
+            routes=routes,
+            metrics=metrics,
+            invalidations=invalidations,
+            clock=clock,
         )
-        outbox = _build_outbox(database, backends, metrics, clock=clock)
-        change_listener = ChangeListener(
-            conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
-        )
-        work: dict[str, Callable[[], Awaitable[None]]] = {
-            "refresh": refresh.run,
-            "data refresh": data_refresh.run,
-            "versions": refresh.raise_versions,
-            "outbox": outbox.run,
-            "changes": change_listener.run,
-            "requests": partial(_record_requests, response_cache, refresh),
-            "token owners": partial(group_by_account, github.sender, clock=clock),
-        }
         tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
         # It must not wait for the database, as the others do.
         reading = keep_running("served users", served_users.run)
@@ -255,6 +252,59 @@ def _build_outbox(
         label_values=PublishOutcome,
     )
     return Outbox(database=database, publish=backends.publish, clock=clock, count=count)
+
+
+def _build_background_work(
+    settings: Settings,
+    database: Database,
+    github: GitHubClient,
+    *,
+    conninfo: str,
+    backends: Backends,
+    routes: public_routes.BannerRoutes,
+    metrics: Metrics,
+    invalidations: Invalidations,
+    clock: Clock,
+) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """Return the background tasks that need the database, by name."""
+    interval, served_users = settings.refresh_interval, routes.served_users
+    refresh, data_refresh = _build_refreshes(
+        database, github, served_users, interval=interval, clock=clock
+    )
+    outbox = _build_outbox(database, backends, metrics, clock=clock)
+    forgetting = Forgetting(
+        database=database,
+        remove=backends.remove,
+        drop_owners=partial(drop_owners, routes),
+        deny=served_users.deny,
+        clock=clock,
+    )
+    gone_users = GoneUsers(
+        database=database,
+        github=BatchFetcher(github, clock=clock),
+        remove_after=settings.remove_gone_users_after,
+        interval=interval,
+        clock=clock,
+    )
+    change_listener = ChangeListener(
+        conninfo,
+        database=database,
+        invalidations=invalidations,
+        on_change=outbox.wake,
+        on_forgotten=forgetting.wake,
+    )
+    work: dict[str, Callable[[], Awaitable[None]]] = {
+        "refresh": refresh.run,
+        "data refresh": data_refresh.run,
+        "versions": refresh.raise_versions,
+        "outbox": outbox.run,
+        "changes": change_listener.run,
+        "forgotten users": forgetting.run,
+        "gone users": gone_users.run,
+        "requests": partial(_record_requests, routes.cache, refresh),
+        "token owners": partial(group_by_account, github.sender, clock=clock),
+    }
+    return work
 
 
 def _build_routes(

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import typer
 
 from github_banners.cli.banner_options import format_github_error, format_input_error
-from github_banners.cli.base import app, exit_with, read_settings
+from github_banners.cli.base import exit_with, read_settings
 from github_banners.errors import ConfigurationError, InvalidInput, RenderingFailed
 from github_banners.options import (
     OPTION_NAMES,
@@ -40,7 +40,6 @@ class ListedBanner:
     options: BannerOptions
 
 
-@app.command("render-list", short_help="Draw several banners into a folder.")
 def render_list(
     banner_list: Annotated[
         Path, typer.Argument(metavar="LIST", allow_dash=True, help="A file; - is standard input.")
