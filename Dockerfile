@@ -5,9 +5,9 @@ FROM python:3.13-slim-bookworm AS build
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY requirements.txt .
+COPY requirements-otel.txt .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --quiet --require-hashes -r requirements.txt
+    pip install --quiet --require-hashes -r requirements-otel.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip install --quiet --no-deps --no-build-isolation . \

@@ -9,7 +9,7 @@ RELEASE := $(VENV)/.installed-release
 CHECKS := $(VENV)/.installed-checks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check workflows-check kubernetes-check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check lock clean
+.PHONY: help install demo serve test test-fast check workflows-check kubernetes-check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check prometheus-check lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,11 +126,17 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 
 lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --group build -o requirements.txt
-	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --extra embedded --extra otel --group build -c requirements.txt -o requirements-otel.txt
+	@$(LOCK) --extra embedded --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
 	@$(LOCK) --extra embedded --group release -c requirements-dev.txt -o requirements-release.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --group checks -c requirements-dev.txt -o requirements-checks.txt
+
+# promtool is in Debian's package `prometheus`.
+prometheus-check: ## test the alerts in deploy/prometheus; needs promtool
+	@promtool check rules deploy/prometheus/rules.yml
+	@promtool test rules deploy/prometheus/rules.test.yml
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -160,7 +166,7 @@ $(RELEASE): requirements-release.txt $(RUNTIME)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-release.txt
 	@touch $@
 
-$(CHECKS): requirements-checks.txt $(DEVELOPMENT)
+$(CHECKS): requirements-checks.txt $(RUNTIME)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checks.txt
 	@touch $@
 

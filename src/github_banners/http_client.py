@@ -5,11 +5,14 @@ It reads nothing from the environment. `github.transport` adds the proxy and the
 `messaging.clients` the signatures.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx2
+
+WrapTransport: TypeAlias = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+"""Returns a transport that uses another one, for example to record requests."""
 
 
 class TooLargeBody(Exception):
@@ -25,8 +28,13 @@ class HttpTransport(httpx2.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
+def unwrapped(transport: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
+    """Return the transport itself."""
+    return transport
+
+
 def build_client(
-    transport: HttpTransport, *, timeout: timedelta, connect_timeout_seconds: float
+    transport: httpx2.AsyncBaseTransport, *, timeout: timedelta, connect_timeout_seconds: float
 ) -> httpx2.AsyncClient:
     """Build a client; `timeout` limits each single read and write, and connecting too."""
     seconds = timeout.total_seconds()

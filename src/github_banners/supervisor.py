@@ -22,8 +22,9 @@ from github_banners.serving.server import (
     wait_until_answering,
 )
 from github_banners.serving.service import Service, background_task, serve_service
+from github_banners.serving.telemetry import open_tracing
 from github_banners.serving.workers import supervise, wait_for_parent_exit
-from github_banners.settings import Settings, Url
+from github_banners.settings import ServiceName, Settings, Url
 from github_banners.settings.parsers import Token
 
 # The fake GitHub accepts any token, and gives contributions only to those who have one.
@@ -158,13 +159,17 @@ async def _serve_in_process(
             github_api_url=Url(config.github_api_url),
             github_tokens=settings.github_tokens or (_FAKE_TOKEN,),
         )
-    opened = open_all_in_one(
-        settings, conninfo=config.conninfo, banners_dir=Path(config.banners_dir)
-    )
-    async with (
-        opened as service,
-        serve_service(
-            service, listener, is_shared=is_shared, metrics_listener=metrics_listener
-        ) as tasks,
-    ):
-        yield tasks
+    with open_tracing(settings, service=ServiceName.ALL_IN_ONE) as tracing:
+        opened = open_all_in_one(
+            settings,
+            conninfo=config.conninfo,
+            banners_dir=Path(config.banners_dir),
+            tracing=tracing,
+        )
+        async with (
+            opened as service,
+            serve_service(
+                service, listener, is_shared=is_shared, metrics_listener=metrics_listener
+            ) as tasks,
+        ):
+            yield tasks

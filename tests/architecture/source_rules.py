@@ -37,14 +37,16 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "github/transport.py",
         "http_client.py",
         "messaging/clients.py",
+        "serving/telemetry",
     },
     "minijinja": {"drawing", "api/documents.py"},
     "msgspec": {""},
     "obstore": {"storage"},
-    "opentelemetry": {"serving"},
+    "opentelemetry": {"serving/telemetry"},
     "prometheus_client": {"serving"},
     "psycopg": {"database"},
     "psycopg_pool": {"database"},
+    "requests": {"serving/telemetry/export.py"},
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
     "starlette": {*_SERVICES, "serving"},
@@ -143,6 +145,16 @@ def find_third_party_violations(module: Module) -> list[str]:
         for full_name, line in module.imports()
         if (name := full_name.partition(".")[0]) not in sys.stdlib_module_names | {PACKAGE}
         and not any(module.path.is_relative_to(place) for place in THIRD_PARTIES.get(name, ()))
+    ]
+
+
+def find_private_imports(module: Module) -> list[str]:
+    """Report imports of private names of the packages under test, which tests must not use."""
+    return [
+        f"{module.path}:{line}: {name} is private"
+        for name, line in module.imports()
+        if name.startswith(("github_banners.", "github_sandbox."))
+        and any(re.match("_(?!_)", part) for part in name.split("."))
     ]
 
 

@@ -116,3 +116,20 @@ def test_pre_commit_uses_pinned_tools() -> None:
     for hook in repository["hooks"]:
         command, *_ = hook["entry"].split()
         assert command == "make" or command.startswith(".venv/bin/")
+
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SOURCE = ROOT / "src/github_banners"
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([\w.-]+/[\w./-]*)`", CONTRIBUTING))))
+def test_contributing_names_existing_files(path: str) -> None:
+    assert (ROOT / path).exists() or (SOURCE / path).exists()
+
+
+def test_contributing_names_existing_constants_and_targets() -> None:
+    sources = [*SOURCE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    names = re.findall(r"`(_?[A-Z][A-Z_0-9]{3,}|_[a-z_]+)`", CONTRIBUTING)
+    assert [name for name in names if not re.search(rf"^(def )?{name}\b", text, re.MULTILINE)] == []
+    assert set(re.findall(r"`make ([a-z-]+)", CONTRIBUTING)) <= TARGETS

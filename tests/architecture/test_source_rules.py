@@ -15,6 +15,7 @@ from tests.architecture.source_rules import (
     find_forbidden_names,
     find_meaningless_names,
     find_missing_docstring,
+    find_private_imports,
     find_size_violations,
     find_third_party_violations,
 )
@@ -62,6 +63,26 @@ def test_source_has_no_violations(
 def test_tests_have_no_forbidden_names() -> None:
     assert len(TEST_MODULES) > 200
     assert [text for module in TEST_MODULES for text in find_forbidden_names(module)] == []
+
+
+def test_tests_import_no_private_names() -> None:
+    assert [text for module in TEST_MODULES for text in find_private_imports(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "violations"),
+    [
+        (
+            "from github_banners.cli.base import _warn, app",
+            ["x.py:1: github_banners.cli.base._warn is private"],
+        ),
+        ("import github_sandbox._words", ["x.py:1: github_sandbox._words is private"]),
+        ("from github_banners import __version__", []),
+        ("from aiokafka.codec import _detect_xerial_stream", []),
+    ],
+)
+def test_import_rule_reports_private_name(source: str, violations: list[str]) -> None:
+    assert find_private_imports(make_module("x.py", source)) == violations
 
 
 def test_banners_import_third_parties_only_where_allowed() -> None:

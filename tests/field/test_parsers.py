@@ -696,6 +696,7 @@ NOT_FOREIGN = {
     "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",
+    "serving.telemetry.spans:LoggedTraceIds.generate_trace_id": "our own id",
     "serving.worker_main:main": "our own process",
     "serving.worker_process:_read": "our own process",
 }

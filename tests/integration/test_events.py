@@ -149,6 +149,22 @@ async def consuming(
         await running
 
 
+async def test_lag_counts_the_records_that_were_not_read(
+    side: AnySide, producer: AnyProducer
+) -> None:
+    topic = await side.create_topic()
+    consumer = side.create_consumer(topic)
+    assert consumer.lag == 0
+    await send(producer, topic, range(10), users=1)
+    records: list[Record] = []
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not records:
+            records = await consumer.poll(max_records=3, wait_seconds=0.2)
+    assert consumer.lag == 10 - len(records) > 0
+    await poll_records(consumer, 10 - len(records))
+    assert consumer.lag == 0
+
+
 async def test_update_consumer_handles_records_in_the_order_of_their_keys(
     side: AnySide, producer: AnyProducer
 ) -> None:
@@ -383,7 +399,7 @@ async def test_poll_broken_client_is_replaced(
     assert len(await poll_records(consumer, 10)) == 10
     assert consumer.is_available
 
-    async def raise_error(**_: object) -> None:
+    async def raise_error(*_: object, **__: object) -> None:
         raise KafkaError("it is broken")
 
     with capture_logs() as lines, monkeypatch.context() as broken:

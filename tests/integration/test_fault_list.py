@@ -32,6 +32,7 @@ from github_banners import circuit_breaker
 from github_banners.api import background, background_tasks, forgetting, outbox
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.gone_users import GoneUsers
+from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
 from github_banners.app import user_removal
@@ -47,6 +48,7 @@ from github_banners.database import (
     server_info,
     users,
 )
+from github_banners.database.backlogs import Backlogs
 from github_banners.database.banners import Banner
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
@@ -358,6 +360,20 @@ async def record_requests(scene: Scene, fault: Fault) -> None:
         assert requested_at == [(scene.now,)] * 3
 
 
+async def measures_backlogs(scene: Scene, fault: Fault) -> None:
+    await scene.track()
+    measurements = Measurements(
+        database=scene.database, accounts=[], clock=scene.clock, sleep=scene.sleep
+    )
+    async with scene.running(measurements.run), asyncio.timeout(60):
+        for make in KINDS.values():
+            with fault.failing(make, times=1):
+                await _until_hit(fault)
+            measurements.backlogs = Backlogs()
+            while measurements.backlogs.unpublished_banners != 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def hears_changes(scene: Scene, fault: Fault) -> None:
     trust = Invalidations(clock=lambda: datetime.now(UTC))
     listening = ChangeListener(
@@ -614,6 +630,7 @@ STATEMENTS: dict[str, Case] = {
     "account_budgets.select_leases": reserves_points,
     "account_budgets.update_budget": reserves_points,
     "account_budgets.upsert_lease": reserves_points,
+    "backlogs.select_backlogs": measures_backlogs,
     "banners._insert": serves_requests,
     "banners._select_by_options": serves_requests,
     "banners._mark_due": serves_requests,
@@ -690,6 +707,7 @@ TASKS: dict[str, set[str]] = {
     "forgotten users": {"forgets"},
     "gone users": {"removes_gone"},
     "requests": {"record_requests"},
+    "measurements": {"measures_backlogs"},
     "token owners": {"test_keep_running_after_any_error_restarts_the_task"},
 }
 """Every background task -> the cases that make it fail."""
@@ -713,7 +731,7 @@ def functions_that_execute() -> set[str]:
 
 def names_of_background_tasks() -> set[str]:
     """Return the names of the api's background tasks."""
-    tree = ast.parse((SOURCE / "api/api_service.py").read_text())
+    tree = ast.parse((SOURCE / "api/background_work.py").read_text())
     [work] = [
         node.value
         for node in ast.walk(tree)

@@ -32,6 +32,23 @@ def test_help_does_not_import_service_dependencies() -> None:
     assert not imported & services_only
 
 
+def test_services_do_not_import_opentelemetry_while_traces_are_off() -> None:
+    program = (
+        "import sys, github_banners.app.distributed, github_banners.supervisor\n"
+        "import github_banners.app.all_in_one, github_banners.renderer.renderer_service\n"
+        "from github_banners.serving.telemetry import open_tracing\n"
+        "from github_banners.settings import ServiceName, Settings\n"
+        "with open_tracing(Settings(), service=ServiceName.API):\n"
+        "    print(*sys.modules)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    packages = {name.partition(".")[0] for name in output.split()}
+    assert "httpx2" in packages
+    assert not packages & {"opentelemetry", "requests", "google", "urllib3"}
+
+
 def test_migrate_imports_structlog_without_optional_packages() -> None:
     # It reads settings and configures logs before it fails, since there is nothing to migrate.
     imported = imported_modules("migrate")

@@ -15,7 +15,7 @@ from github_banners.settings import VARIABLES, ServiceName, Settings
 CHECKOUT = Path(__file__).parents[2]
 COMPOSE = CHECKOUT / "docker-compose.yaml"
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text()
-REQUIREMENTS = CHECKOUT / "requirements.txt"
+REQUIREMENTS = CHECKOUT / "requirements-otel.txt"
 OURS = ("api", "renderer", "storage", "migrate", "sandbox")
 
 

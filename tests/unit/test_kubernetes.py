@@ -12,6 +12,7 @@ from github_banners.cli import app
 from github_banners.messaging.events import PARTITIONS
 from github_banners.serving.health import Health, health_routes
 from github_banners.settings import VARIABLES, ServiceName, Settings
+from tests.acceptance.gateway import real_ip_directives
 
 CHECKOUT = Path(__file__).parents[2]
 ROOT = CHECKOUT / "deploy/kubernetes"
@@ -77,7 +78,7 @@ def test_configuration_files_of_nginx_are_those_of_compose() -> None:
     mounts = {mount["mountPath"] for mount in CONTAINERS["gateway"]["volumeMounts"]}
     targets = {volume.split(":")[1] for volume in gateway["volumes"]}
     targets |= {volume.partition(":")[0] for volume in gateway["tmpfs"]}
-    assert {path.removesuffix("/gateway.conf.template") for path in targets} == mounts
+    assert targets == mounts
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -142,8 +143,8 @@ def test_secrets_go_only_to_who_needs_them() -> None:
 
 def test_gateway_sets_the_variables_of_its_template() -> None:
     template = (NGINX / "gateway.conf.template").read_text()
-    # The script that starts nginx sets RESOLVER.
-    expected = set(re.findall(r"\$\{([A-Z_]+)\}", template)) - {"RESOLVER"}
+    # The script that starts nginx sets these.
+    expected = set(re.findall(r"\$\{([A-Z_]+)\}", template)) - {"RESOLVER", "REAL_IP"}
     variables = {entry["name"]: entry.get("value") for entry in CONTAINERS["gateway"]["env"]}
     assert variables.keys() - {"NAMESPACE"} == expected
     assert variables["API_HOST"] == "api.$(NAMESPACE).svc.cluster.local"
@@ -308,7 +309,7 @@ def test_every_caller_is_allowed_by_both_policies() -> None:
 
 def test_overlay_patches_what_exists() -> None:
     kinds = {manifest["kind"] for manifest in read_manifests(OVERLAY)}
-    assert kinds == {"Namespace", "Ingress", "NetworkPolicy"}
+    assert kinds == {"Namespace", "Ingress", "NetworkPolicy", "Deployment"}
     for manifest in read_manifests(OVERLAY):
         name = manifest["metadata"]["name"]
         if manifest["kind"] == "NetworkPolicy":
@@ -316,6 +317,12 @@ def test_overlay_patches_what_exists() -> None:
             ports = list(references(BY_KIND["NetworkPolicy"][name]["spec"], "ports"))
             patched = list(references(manifest["spec"], "ports"))
             assert patched == ports[: len(patched)]
+        if manifest["kind"] == "Deployment":
+            (variables,) = references(manifest, "env")
+            assert [variable["name"] for variable in variables] == ["TRUSTED_PROXIES"]
+            assert name == "gateway"
+            assert "TRUSTED_PROXIES" in (NGINX / "start-gateway").read_text()
+            assert real_ip_directives(variables[0]["value"]).startswith("set_real_ip_from 10.")
         if manifest["kind"] == "Ingress":
             (service,) = references(manifest, "service")
             (port,) = BY_KIND["Service"][service["name"]]["spec"]["ports"]

@@ -21,10 +21,11 @@ from github_banners.settings import (
     Settings,
     StorageBucket,
     Token,
+    TracesSampler,
     find_warnings,
     is_secret,
 )
-from github_banners.settings.parsers import strip, unquote
+from github_banners.settings.parsers import Headers, strip, unquote
 
 SECRET = "s3cret-'value'"
 LOGINS = Path(__file__).with_name("logins.txt")
@@ -76,6 +77,12 @@ VALID: dict[str, tuple[str, Any]] = {
     "RENDERER_BASE_URL": ("http://renderer:8081/", "http://renderer:8081"),
     "STORAGE_BASE_URL": ("http://storage:8082", "http://storage:8082"),
     "DATA_DIR": ("~/banners", Path("~/banners").expanduser()),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://collector:4318/", "http://collector:4318"),
+    "OTEL_EXPORTER_OTLP_HEADERS": ("api-key=a%20b, x=y z", Headers("api-key=a%20b, x=y z")),
+    "OTEL_SERVICE_NAME": ("banners", "banners"),
+    "OTEL_TRACES_SAMPLER": ("ParentBased_TraceIdRatio", TracesSampler.PARENT_BASED_RATIO),
+    "OTEL_TRACES_SAMPLER_ARG": ("0.25", 0.25),
+    "OTEL_SDK_DISABLED": ("true", True),
 }
 INVALID = {
     "PORT": ["65536", "-1", "http", "80.5", "0x50", "1_000"],
@@ -123,6 +130,12 @@ INVALID = {
     "RENDERER_BASE_URL": ["renderer:8081", "http://gw/a/../b", "http://gw/.", "http://gw/{a}"],
     "STORAGE_BASE_URL": ["http://u:p@storage", "http://storage/ä"],
     "DATA_DIR": ["~nobody-has-this-name/x"],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4318", "http://user:key@collector:4318", "grpc://c"],
+    "OTEL_EXPORTER_OTLP_HEADERS": ["a key", "=value", "a=", "a=b,,c=d", "a=b\x07", "ä=b", "a=ä"],
+    "OTEL_SERVICE_NAME": ["tcp://10.0.0.1:4318"],
+    "OTEL_TRACES_SAMPLER": ["sometimes", "jaeger_remote"],
+    "OTEL_TRACES_SAMPLER_ARG": ["1.1", "-0.1", "nan", "half"],
+    "OTEL_SDK_DISABLED": ["perhaps"],
 }  # fmt: skip
 
 
@@ -140,8 +153,11 @@ def test_settings_every_variable_has_test_cases() -> None:
 
 def test_settings_secrets_hold_the_value_of_every_secret_variable() -> None:
     secret_names = [name for name, hint in VARIABLES.items() if is_secret(hint)]
-    settings = Settings.from_environment({name: f"secret-of-{name}" for name in secret_names})
-    assert settings.secrets == tuple(Secret(f"secret-of-{name}") for name in secret_names)
+    texts = {
+        name: f"secret{'=' if VARIABLES[name] is Headers else '-'}{name}" for name in secret_names
+    }
+    settings = Settings.from_environment(texts)
+    assert settings.secrets == tuple(map(Secret, texts.values()))
     assert Settings().secrets == ()
 
 
@@ -187,9 +203,10 @@ def test_settings_soft_ttl_above_hard_ttl_is_reported() -> None:
 @pytest.mark.parametrize("name", [name for name, hint in VARIABLES.items() if is_secret(hint)])
 def test_settings_secret_is_read_from_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    file.write_text("s3cret\n")
+    text = VALID[name][0]
+    file.write_text(f"{text}\n")
     from_file = Settings.from_environment({f"{name}_FILE": str(file), name: " "})
-    assert from_file == Settings.from_environment({name: "s3cret"}) != Settings()
+    assert from_file == Settings.from_environment({name: text}) != Settings()
 
 
 def test_is_secret_selects_tokens_password_and_keys() -> None:
@@ -198,6 +215,7 @@ def test_is_secret_selects_tokens_password_and_keys() -> None:
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "GITHUB_TOKENS",
+        "OTEL_EXPORTER_OTLP_HEADERS",
         "POSTGRES_PASSWORD",
         "SERVICES_SECRET_KEY",
         "SERVICES_SECRET_KEY_PREVIOUS",

@@ -5,11 +5,8 @@ The composition root of the api service.
 closes them in reverse.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -20,32 +17,26 @@ from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
 from github_banners.api.background_tasks import run_background_tasks
+from github_banners.api.background_work import build_background_work
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.compatibility import TranslateUrlMiddleware
-from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
-from github_banners.api.forgetting import Forgetting, drop_owners
-from github_banners.api.gone_users import GoneUsers
-from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.pictures import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
-from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
-from github_banners.database.change_listener import ChangeListener
+from github_banners.api.tracing import create_database
 from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
-from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
-from github_banners.github.credentials import Budget, Priority, create_accounts
+from github_banners.github.credentials import Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
-from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
@@ -53,6 +44,7 @@ from github_banners.serving.framework import CorsMiddleware, build_app, expand_o
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service, background_task
+from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
@@ -66,7 +58,6 @@ from github_banners.stats.snapshots import Invalidations, Ttls
 _PICTURES_BYTES = 80 << 20
 _SNAPSHOTS_BYTES = 24 << 20
 _PNGS_BYTES = 16 << 20
-_RECORD_REQUESTS_INTERVAL_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -77,6 +68,7 @@ async def open_api(
     backends: Backends,
     metrics: Metrics,
     clock: Clock = utc_now,
+    tracing: Tracing = OFF,
 ) -> AsyncIterator[Service]:
     """
     Open the api: an ASGI application without a lifespan of its own, and its background tasks.
@@ -84,9 +76,10 @@ async def open_api(
     `backends` draw, store and publish banners. `clock` returns the current time in UTC.
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database(conninfo))
-        budget = ReservedBudget(database, clock=clock)
-        github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
+        database = await stack.enter_async_context(create_database(conninfo, tracing=tracing))
+        github = await stack.enter_async_context(
+            _open_github(settings, database, clock=clock, tracing=tracing)
+        )
         invalidations = Invalidations(clock=clock)
         served_users = ServedUsers.from_settings(settings)
         banner_service = await stack.enter_async_context(
@@ -108,8 +101,7 @@ async def open_api(
         )
         response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
         served_users.watch(response_cache.clear)
-        png_converter = _build_png_converter(metrics)
-        stack.push_async_callback(png_converter.close)
+        png_converter = await stack.enter_async_context(_open_png_converter(metrics))
         routes = _build_routes(
             banner_service,
             picture_cache,
@@ -118,10 +110,9 @@ async def open_api(
             served_users=served_users,
             settings=settings,
         )
-        health = Health({"database": lambda: database.is_available, **backends.health})
-        health.register_metrics(metrics)
-        application = build_application(routes, health, metrics, settings)
-        work = _build_background_work(
+        health = _build_health(database, backends, metrics)
+        application = build_application(routes, health, metrics, settings, tracing=tracing)
+        work = build_background_work(
             settings,
             database,
             github,
@@ -210,101 +201,22 @@ def _build_response_cache(
     return cache
 
 
-def _build_png_converter(metrics: Metrics) -> PngConverter:
+@asynccontextmanager
+async def _open_png_converter(metrics: Metrics) -> AsyncIterator[PngConverter]:
     count = metrics.counter(
         "pngs_total", "PNG cache misses by outcome.", labels="outcome", label_values=PngOutcome
     )
-    return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+    converter = PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+    try:
+        yield converter
+    finally:
+        await converter.close()
 
 
-def _build_refreshes(
-    database: Database,
-    github: GitHubClient,
-    served_users: ServedUsers,
-    *,
-    interval: timedelta,
-    clock: Clock,
-) -> tuple[Refresh, DataRefresh]:
-    refresh = Refresh(
-        database=database,
-        github=BatchFetcher(github, clock=clock),
-        interval=interval,
-        clock=clock,
-        served_users=served_users,
-    )
-    data_refresh = DataRefresh(
-        database=database,
-        github=DataFetcher(github),
-        interval=interval,
-        clock=clock,
-        served_users=served_users,
-    )
-    return refresh, data_refresh
-
-
-def _build_outbox(
-    database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
-) -> Outbox:
-    count = metrics.counter(
-        "published_total",
-        "New versions of banners by publishing outcome.",
-        labels="outcome",
-        label_values=PublishOutcome,
-    )
-    return Outbox(database=database, publish=backends.publish, clock=clock, count=count)
-
-
-def _build_background_work(
-    settings: Settings,
-    database: Database,
-    github: GitHubClient,
-    *,
-    conninfo: str,
-    backends: Backends,
-    routes: public_routes.BannerRoutes,
-    metrics: Metrics,
-    invalidations: Invalidations,
-    clock: Clock,
-) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """Return the background tasks that need the database, by name."""
-    interval, served_users = settings.refresh_interval, routes.served_users
-    refresh, data_refresh = _build_refreshes(
-        database, github, served_users, interval=interval, clock=clock
-    )
-    outbox = _build_outbox(database, backends, metrics, clock=clock)
-    forgetting = Forgetting(
-        database=database,
-        remove=backends.remove,
-        drop_owners=partial(drop_owners, routes),
-        deny=served_users.deny,
-        clock=clock,
-    )
-    gone_users = GoneUsers(
-        database=database,
-        github=BatchFetcher(github, clock=clock),
-        remove_after=settings.remove_gone_users_after,
-        interval=interval,
-        clock=clock,
-    )
-    change_listener = ChangeListener(
-        conninfo,
-        database=database,
-        invalidations=invalidations,
-        on_change=outbox.wake,
-        on_forgotten=forgetting.wake,
-    )
-    work: dict[str, Callable[[], Awaitable[None]]] = {
-        "refresh": refresh.run,
-        "data refresh": data_refresh.run,
-        "versions": refresh.raise_versions,
-        "outbox": outbox.run,
-        "changes": change_listener.run,
-        "forgotten users": forgetting.run,
-        "gone users": gone_users.run,
-        "requests": partial(_record_requests, routes.cache, refresh),
-        "token owners": partial(group_by_account, github.sender, clock=clock),
-    }
-    return work
+def _build_health(database: Database, backends: Backends, metrics: Metrics) -> Health:
+    health = Health({"database": lambda: database.is_available, **backends.health})
+    health.register_metrics(metrics)
+    return health
 
 
 def _build_routes(
@@ -330,12 +242,22 @@ def _build_routes(
 
 
 def build_application(
-    routes: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
+    routes: public_routes.BannerRoutes,
+    health: Health,
+    metrics: Metrics,
+    settings: Settings,
+    *,
+    tracing: Tracing = OFF,
 ) -> Starlette:
     """Build the application of the api with all routes and its middleware."""
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
-    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
+    count_error = metrics.counter(
+        "errors_total", "Errors of responses, by kind and status.", labels=("error", "status")
+    )
+    error_handler = ErrorHandler(
+        host=host, draw_png=routes.draw_png, base_path=base_path, count=count_error
+    )
     strip_base_path = (
         [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
     )
@@ -352,6 +274,7 @@ def build_application(
         ],
         middleware=[
             *strip_base_path,
+            *tracing.middleware(public_routes.route_label),
             Middleware(CorsMiddleware, origins=expand_origins(settings.cors_origins)),
             Middleware(
                 RequestMetricsMiddleware, metrics=metrics, label_path=public_routes.route_label
@@ -367,10 +290,12 @@ def build_application(
 
 @asynccontextmanager
 async def _open_github(
-    settings: Settings, *, budget: Budget, clock: Clock
+    settings: Settings, database: Database, *, clock: Clock, tracing: Tracing
 ) -> AsyncIterator[GitHubClient]:
     async with open_github_http(
-        timeout=settings.request_timeout, api_url=settings.github_api_url
+        timeout=settings.request_timeout,
+        api_url=settings.github_api_url,
+        wrap_transport=tracing.trace_github_requests,
     ) as http:
         yield GitHubClient(
             http,
@@ -378,20 +303,5 @@ async def _open_github(
             accounts=create_accounts(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
-            budget=budget,
+            budget=ReservedBudget(database, clock=clock),
         )
-
-
-async def _record_requests(cache: ResponseCache, refresh: Refresh) -> None:
-    """Save once a minute when permanent banners were last requested, in chunks."""
-    while True:
-        await asyncio.sleep(_RECORD_REQUESTS_INTERVAL_SECONDS)
-        requested_at = list(cache.drain_access_times().items())
-        for start in range(0, len(requested_at), MAX_RECORDED_REQUESTS):
-            try:
-                await refresh.record_requests(
-                    dict(requested_at[start : start + MAX_RECORDED_REQUESTS])
-                )
-            except DatabaseUnavailable:
-                cache.restore_access_times(dict(requested_at[start:]))
-                break

@@ -47,17 +47,26 @@ class ErrorHandler:
     Turns exceptions into responses.
 
     `host` is the name of this service on explanation cards, "" if it is not known. `base_path` is
-    its path on its host.
+    its path on its host. `count` is called with the class and the status of each error.
     """
 
-    def __init__(self, *, host: str, draw_png: DrawPng, base_path: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        draw_png: DrawPng,
+        base_path: str = "",
+        count: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self._host = host
         self._base_path = base_path
         self._draw_png = draw_png
+        self._count = count
 
     async def __call__(self, request: Request, error: Exception) -> Response:
         """Build the response to an error; an error that is not ours becomes a plain 500."""
         public_error = as_public_error(request, error)
+        self._count(type(public_error).__name__, str(public_error.status))
         vary = _explanation_vary(request)
         if vary is not None:
             return await self._explanation_response(request, public_error, vary=vary)

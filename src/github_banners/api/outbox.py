@@ -22,7 +22,7 @@ from github_banners.database.banners import Banner
 from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database, is_database_error
 from github_banners.errors import DatabaseUnavailable, Unavailable, UnreadableBanner
-from github_banners.messaging.tracing import bind_trace
+from github_banners.messaging.tracing import bind_trace, bound_trace_id
 from github_banners.models import Clock, Snapshot
 from github_banners.stats.banner_data import read_completed
 
@@ -176,7 +176,7 @@ class Outbox:
 
     async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
         """Publish one version in a trace of its own; return the trace id, or a delay if refused."""
-        trace_id = bind_trace()
+        bind_trace()
         try:
             await self._publish(banner, snapshot)
         except Unavailable:
@@ -190,7 +190,7 @@ class Outbox:
         self._count(PublishOutcome.PUBLISHED)
         self._publish_failures.clear(banner.id)
         _log.debug("outbox.banner_published", banner=banner.name, version=banner.version)
-        return trace_id
+        return bound_trace_id()
 
     async def _record_results(self, tasks: Mapping[Banner, asyncio.Task[str | timedelta]]) -> None:
         """Record acknowledged versions; release the other leases, each with a retry time."""

@@ -14,6 +14,7 @@ from github_banners.api.backends import (
     Publish,
     to_render_job,
 )
+from github_banners.api.tracing import trace_backends
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner
 from github_banners.messaging.clients import RendererClient, StorageClient, open_service_http
@@ -25,6 +26,7 @@ from github_banners.messaging.tracing import TRACEPARENT, make_traceparent
 from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service, background_task
+from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.settings import ServiceName, Settings
 
 _PROBE_INTERVAL_SECONDS = 5.0
@@ -32,13 +34,15 @@ _PROBE_INTERVAL_SECONDS = 5.0
 
 @asynccontextmanager
 async def open_distributed_api(
-    settings: Settings, *, clock: Clock = utc_now
+    settings: Settings, *, clock: Clock = utc_now, tracing: Tracing = OFF
 ) -> AsyncIterator[Service]:
     """Open the api; renderer, storage and broker may be down when it starts."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
-        http = await stack.enter_async_context(open_service_http())
+        http = await stack.enter_async_context(
+            open_service_http(wrap_transport=tracing.trace_service_calls)
+        )
         renderer = RendererClient(http, base_url=settings.renderer_base_url or "", signer=signer)
         storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         producer = KafkaProducer(settings.kafka_brokers_addrs)
@@ -69,9 +73,10 @@ async def open_distributed_api(
         api = open_api(
             settings,
             conninfo=settings.conninfo or "",
-            backends=backends,
+            backends=trace_backends(backends, tracing=tracing, topic=TOPIC),
             metrics=metrics,
             clock=clock,
+            tracing=tracing,
         )
         service = await stack.enter_async_context(api)
         probing = background_task(_probe_health(renderer, storage), name="health probes")

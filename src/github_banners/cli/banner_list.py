@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import typer
 
 from github_banners.cli.banner_options import format_github_error, format_input_error
-from github_banners.cli.base import app, exit_with, read_settings
+from github_banners.cli.base import exit_with, read_settings
 from github_banners.errors import ConfigurationError, InvalidInput, RenderingFailed
 from github_banners.options import (
     OPTION_NAMES,
@@ -40,7 +40,6 @@ class ListedBanner:
     options: BannerOptions
 
 
-@app.command("render-list", short_help="Draw several banners into a folder.")
 def render_list(
     banner_list: Annotated[
         Path, typer.Argument(metavar="LIST", allow_dash=True, help="A file; - is standard input.")
@@ -66,7 +65,7 @@ def render_list(
     from github_banners.serving.event_loop import run
 
     settings = read_settings(errors_only=True)
-    banners, problems = parse_banner_list(_read_list(banner_list), user=user)
+    banners, problems = parse_banner_list(read_list(banner_list), user=user)
     if problems or not banners:
         exit_with(*(problems or [f"{banner_list} lists no banner."]))
     requests = [(banner.login, banner.options) for banner in banners]
@@ -76,7 +75,7 @@ def render_list(
                 problem = format_github_error(result, banner.login, settings)
                 problems.append(f"Line {banner.line}: {problem}")
             else:
-                _write_banner(folder, banner.path, result)
+                write_banner(folder, banner.path, result)
                 typer.echo(f"Wrote {banner.path}.")
         except (ConfigurationError, RenderingFailed) as error:
             problems.append(f"Line {banner.line}: {error}")
@@ -146,7 +145,7 @@ def _parse_path(text: str) -> PurePosixPath:
     return path
 
 
-def _read_list(path: Path) -> str:
+def read_list(path: Path) -> str:
     """
     Read a list from a file, or from standard input if the path is `-`.
 
@@ -161,7 +160,7 @@ def _read_list(path: Path) -> str:
         raise ConfigurationError(f"Can't read {path}: it is not UTF-8.") from error
 
 
-def _write_banner(folder: Path, path: PurePosixPath, svg: bytes) -> None:
+def write_banner(folder: Path, path: PurePosixPath, svg: bytes) -> None:
     """
     Write a banner below a folder, in the format of its path; missing folders are created.
 

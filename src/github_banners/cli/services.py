@@ -164,19 +164,28 @@ def renderer(*, host: HostOption = None, port: PortOption = None) -> None:
     serve_single(ServiceName.RENDERER, open_renderer)
 
 
-def serve_single(service: ServiceName, open_service: Callable[[Settings], Any]) -> None:
-    """Run a single service until Ctrl-C; print its address when it is ready."""
+def serve_single(service: ServiceName, open_service: Callable[..., Any]) -> None:
+    """
+    Run a single service until Ctrl-C; print its address when it is ready.
+
+    `open_service` gets the settings, and the instrumentation as `tracing`.
+    """
     from github_banners.serving.server import port_number
+    from github_banners.serving.telemetry import open_tracing
     from github_banners.supervisor import run_single_service
 
     settings = with_listen_address(read_settings(service=service))
-    with service_process(), _open_listeners(settings) as (listener, metrics):
+    with (
+        service_process(),
+        _open_listeners(settings) as (listener, metrics),
+        open_tracing(settings, service=service) as tracing,
+    ):
 
         def on_ready() -> None:
             address = to_netloc(settings.host, port_number(listener))
             typer.echo(f"The {service} service listens on http://{address}")
 
-        service_context = open_service(settings)
+        service_context = open_service(settings, tracing=tracing)
         run_until_signal(
             run_single_service(
                 service_context,

@@ -1,4 +1,4 @@
-"""The commands `render`, `check` and `sandbox`, which need no running service."""
+"""The commands `render`, `render-list`, `check` and `sandbox`, which need no running service."""
 
 import os
 import socket
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from github_banners.cli.banner_list import render_list
 from github_banners.cli.banner_options import (
     add_banner_options,
     format_github_error,
@@ -91,6 +92,9 @@ async def _draw(settings: Settings, login: str, options: BannerOptions) -> bytes
 
     async with show_progress(f"Fetching {login} from GitHub", stream=sys.stderr):
         return await render_banner(settings, login, options)
+
+
+app.command("render-list", short_help="Draw several banners into a folder.")(render_list)
 
 
 @app.command(short_help="Check settings, database and tokens.")

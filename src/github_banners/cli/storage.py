@@ -48,9 +48,9 @@ def run_storage(
     require_unix()
     from github_banners.storage.storage_service import open_storage
 
-    def open_configured_storage(settings: Settings) -> Any:
+    def open_configured_storage(settings: Settings, **options: Any) -> Any:
         folder = default_banners_dir(settings.data_dir or default_data_dir())
-        return open_storage(settings, banners_dir=folder)
+        return open_storage(settings, banners_dir=folder, **options)
 
     override_listen_address(host, port)
     serve_single(ServiceName.STORAGE, open_configured_storage)

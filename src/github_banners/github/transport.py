@@ -21,7 +21,13 @@ import httpx2
 
 from github_banners.errors import ConfigurationError
 from github_banners.github.protocol import GitHubRequest, GitHubResponse, shorten
-from github_banners.http_client import HttpTransport, build_client, limit_size
+from github_banners.http_client import (
+    HttpTransport,
+    WrapTransport,
+    build_client,
+    limit_size,
+    unwrapped,
+)
 
 MAX_RESPONSE_BYTES = 16 << 20
 """Limit of a response, compressed and decompressed; a hundred repositories are half a megabyte."""
@@ -47,6 +53,7 @@ async def open_github_http(
     timeout: timedelta,  # noqa: ASYNC109 - a limit for each read and write
     api_url: str,
     environment: Mapping[str, str] = os.environ,
+    wrap_transport: WrapTransport = unwrapped,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """
     Open the HTTP client for all requests to `api_url`; `timeout` limits each single read and write.
@@ -63,7 +70,7 @@ async def open_github_http(
         proxy=proxy,
     )
     async with build_client(
-        transport, timeout=timeout, connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS
+        wrap_transport(transport), timeout=timeout, connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS
     ) as http:
         yield http
 

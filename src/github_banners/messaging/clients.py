@@ -25,7 +25,14 @@ from github_banners.errors import (
     Unavailable,
     UnknownBanner,
 )
-from github_banners.http_client import HttpTransport, TooLargeBody, build_client, limit_size
+from github_banners.http_client import (
+    HttpTransport,
+    TooLargeBody,
+    WrapTransport,
+    build_client,
+    limit_size,
+    unwrapped,
+)
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.mapping import to_preview_request
 from github_banners.messaging.schemas import (
@@ -62,11 +69,12 @@ _STALE_CONNECTION_ERRORS = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2
 async def open_service_http(
     *,
     timeout: timedelta = CALL_TIMEOUT,  # noqa: ASYNC109 - of each network operation, not of this call
+    wrap_transport: WrapTransport = unwrapped,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Open a connection pool; `timeout` limits each step of a call."""
     limits = httpx2.Limits(max_connections=_MAX_CONNECTIONS)
     async with build_client(
-        HttpTransport(limits=limits, trust_env=False),
+        wrap_transport(HttpTransport(limits=limits, trust_env=False)),
         timeout=timeout,
         connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS,
     ) as http:

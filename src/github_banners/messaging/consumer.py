@@ -60,6 +60,7 @@ class KafkaConsumer:
         self._throttle = LogThrottle(monotonic)
         self._on_revoked: OnRevoked = _ignore
         self._paused: frozenset[int] = frozenset()
+        self._next_offsets: dict[int, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._reader: RecordReader | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -70,6 +71,26 @@ class KafkaConsumer:
     def is_available(self) -> bool:
         """True if the broker of the group is known, and responded when it was last needed."""
         return self._consumer is not None and self._consumer._coordinator.coordinator_id is not None
+
+    @property
+    def lag(self) -> int:
+        """
+        The number of records of its partitions that are not read, as of their last fetch.
+
+        A partition counts from its first record on; a paused one is not fetched.
+        """
+        consumer = self._consumer
+        if consumer is None:
+            return 0
+        ends = {
+            partition.partition: consumer.highwater(partition)
+            for partition in consumer.assignment()
+        }
+        return sum(
+            max(0, end - self._next_offsets[number])
+            for number, end in ends.items()
+            if end is not None and number in self._next_offsets
+        )
 
     def on_revoked(self, handler: OnRevoked) -> None:
         """Set the handler called before partitions are revoked; it can still commit their offsets."""
@@ -92,6 +113,7 @@ class KafkaConsumer:
         self._log_state_change(is_available=self.is_available)
         if records:
             self._failures = 0
+            self._next_offsets |= {record.partition: record.offset + 1 for record in records}
         return records
 
     def pause(self, partitions: Collection[int]) -> None:
@@ -177,6 +199,8 @@ class KafkaConsumer:
     async def _revoked(self, partitions: Collection[TopicPartition]) -> None:
         if self._reader is not None:
             self._reader.on_revoked()
+        for partition in partitions:
+            self._next_offsets.pop(partition.partition, None)
         if partitions:
             await self._on_revoked({partition.partition for partition in partitions})
 

@@ -142,6 +142,15 @@ class MemoryConsumer:
         return self._is_member and not self._broker.is_down
 
     @property
+    def lag(self) -> int:
+        """The number of records that are not read."""
+        logs = range(self._broker.partitions) if self._next is not None else ()
+        return sum(
+            len(self._broker.read(self._topic, number, (self._next or {}).get(number, 0)))
+            for number in logs
+        )
+
+    @property
     def _members(self) -> "list[MemoryConsumer]":
         return self._broker.members(self._topic, self._group)
 

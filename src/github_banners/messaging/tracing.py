@@ -2,7 +2,8 @@
 Carry one trace id through all services that a request or an event passes.
 
 It is transmitted as W3C Trace Context, in the HTTP or Kafka header `traceparent`, and is logged as
-`trace_id` on every line. A malformed header is replaced by a new id.
+`trace_id` on every line. A malformed header is replaced by a new id. While OpenTelemetry records spans,
+`serving.telemetry` binds `span_id` and `trace_flags` as well, and outgoing headers name that span.
 https://www.w3.org/TR/trace-context/#traceparent-header
 """
 
@@ -18,7 +19,7 @@ TRACEPARENT = "traceparent"
 """The name of the header, in HTTP and in Kafka."""
 
 _HEADER = TRACEPARENT.encode()
-_FIELD = "trace_id"
+_FIELD, _SPAN_FIELD, _FLAGS_FIELD = "trace_id", "span_id", "trace_flags"
 _PATTERN = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
@@ -50,6 +51,11 @@ def bind_trace(
     return trace_id
 
 
+def bound_trace_id() -> str:
+    """Return the trace id that is bound to the log lines of this task; empty if none is."""
+    return str(structlog.contextvars.get_contextvars().get(_FIELD, ""))
+
+
 class TraceMiddleware:
     """ASGI middleware that binds the trace id of each request."""
 
@@ -65,6 +71,12 @@ class TraceMiddleware:
 
 
 def make_traceparent(*, random_hex: Callable[[int], str] = secrets.token_hex) -> str:
-    """Build the header of an outgoing call or event: the current trace id and a new span id."""
-    trace_id = structlog.contextvars.get_contextvars().get(_FIELD) or random_hex(_TRACE_BYTES)
-    return f"00-{trace_id}-{random_hex(_SPAN_BYTES)}-01"
+    """
+    Build the header of an outgoing call or event.
+
+    It has the current trace id, and the recorded span; without one a new span id.
+    """
+    bound = structlog.contextvars.get_contextvars()
+    trace_id = bound.get(_FIELD) or random_hex(_TRACE_BYTES)
+    span_id = bound.get(_SPAN_FIELD) or random_hex(_SPAN_BYTES)
+    return f"00-{trace_id}-{span_id}-{bound.get(_FLAGS_FIELD, '01')}"

@@ -20,7 +20,14 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.events import Consumer, Producer, Record
 from github_banners.models import Clock, utc_now
 from github_banners.renderer.schedule import MAX_POLLED, should_pause
-from github_banners.renderer.worker import Outcome, PartitionState, UpdateHandler, Worker
+from github_banners.renderer.worker import (
+    InTrace,
+    Outcome,
+    PartitionState,
+    UpdateHandler,
+    Worker,
+    bind_record_trace,
+)
 from github_banners.tasks import cancel_and_wait, wait_with_timeout
 
 _log = structlog.get_logger(__name__)
@@ -69,6 +76,7 @@ class UpdateConsumer:
         now: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
+        in_trace: InTrace = bind_record_trace,
     ) -> None:
         self._consumer = consumer
         self._sleep = sleep
@@ -82,6 +90,7 @@ class UpdateConsumer:
             now=now,
             sleep=sleep,
             random=random,
+            in_trace=in_trace,
         )
         self._partitions: dict[int, PartitionState] = {}
         self._idle = asyncio.Event()

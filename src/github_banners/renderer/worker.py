@@ -9,6 +9,7 @@ The worker finishes offsets and commits nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -38,7 +39,17 @@ _log = structlog.get_logger(__name__)
 UpdateHandler: TypeAlias = Callable[[RenderJob], Awaitable[None]]
 """Draws and stores one update; raises one of the project's errors if that fails."""
 
+InTrace: TypeAlias = Callable[[Record], AbstractContextManager[object]]
+"""Binds the trace of a record to the rest of the task; the context lasts for one attempt."""
+
 _MAX_KEY_BYTES_IN_LOG = 64
+_NOTHING_TO_END = nullcontext()
+
+
+def bind_record_trace(record: Record) -> AbstractContextManager[None]:
+    """Bind the trace id of a record's header, or a new one; the context records nothing."""
+    bind_trace(record.header(TRACEPARENT))
+    return _NOTHING_TO_END
 
 
 class Outcome(StrEnum):
@@ -99,6 +110,7 @@ class Worker:
         now: Clock,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
+        in_trace: InTrace = bind_record_trace,
     ) -> None:
         self._handle = handle
         self._producer = producer
@@ -109,6 +121,7 @@ class Worker:
         self._now = now
         self._sleep = sleep
         self._random = random
+        self._in_trace = in_trace
         self._throttle = LogThrottle(clock)
         self._schedule: Schedule[_PendingRecord] = Schedule(clock)
         self._storage_health = self._schedule.storage_health
@@ -153,11 +166,11 @@ class Worker:
 
     async def _attempt(self, pending: _PendingRecord) -> None:
         try:
-            bind_trace(pending.record.header(TRACEPARENT))
-            if pending.record.problem:
-                raise MalformedMessage(pending.record.problem)  # noqa: TRY301 - handled like others
-            update = parse_update(pending.record.value, now=self._now())
-            await self._handle(update)
+            with self._in_trace(pending.record):
+                if pending.record.problem:
+                    raise MalformedMessage(pending.record.problem)  # noqa: TRY301 - like others
+                update = parse_update(pending.record.value, now=self._now())
+                await self._handle(update)
         except (Exception, asyncio.CancelledError) as error:
             # Only something inside may have been cancelled, which is a failure like any other.
             if _is_task_cancelled():

@@ -20,7 +20,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +31,9 @@ Count: TypeAlias = Callable[..., None]
 
 Observe: TypeAlias = Callable[[str, float], None]
 """Records a duration in seconds for a label value."""
+
+LabelledValue: TypeAlias = tuple[tuple[str, ...], float]
+"""The values of the labels of a sample, and its value."""
 
 # `_created` doubles the number of series; Prometheus detects resets of counters without it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -112,6 +115,17 @@ class Metrics:
         for label_value, callback in callbacks.items():
             gauge.labels(label_value).set_function(callback)
 
+    def external_gauge(
+        self,
+        name: str,
+        description: str,
+        *,
+        labels: tuple[str, ...],
+        read: Callable[[], Iterable[LabelledValue]],
+    ) -> None:
+        """Register a gauge whose samples are read at every scrape; their labels may change."""
+        self._registry.register(_ExternalGauge(_PREFIX + name, description, labels, read))
+
     def unlabelled_gauge(
         self, name: str, description: str, *, callback: Callable[[], float]
     ) -> None:
@@ -133,6 +147,29 @@ class _ExternalCounter(Collector):
         family = CounterMetricFamily(self._name, self._description, labels=[self._label])
         for label_value, count in self._counts.items():
             family.add_metric([label_value], count)
+        return [family]
+
+
+class _ExternalGauge(Collector):
+    """A gauge whose label values are known at a scrape only."""
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Iterable[LabelledValue]],
+    ) -> None:
+        self._name = name
+        self._description = description
+        self._labels = labels
+        self._read = read
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Return the current values."""
+        family = GaugeMetricFamily(self._name, self._description, labels=self._labels)
+        for label_values, value in self._read():
+            family.add_metric(label_values, value)
         return [family]
 
 

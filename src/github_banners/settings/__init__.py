@@ -48,6 +48,7 @@ from github_banners.settings.parsers import (
     unquote,
 )
 from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
+from github_banners.settings.tracing import TracesSampler, TracingSettings
 
 __all__ = [
     "Broker",
@@ -66,6 +67,7 @@ __all__ = [
     "StorageFolder",
     "StorageLocation",
     "Token",
+    "TracesSampler",
     "Url",
     "find_bucket_problems",
     "is_secret",
@@ -84,7 +86,7 @@ _SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
 _SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(TracingSettings, frozen=True, kw_only=True):
     """All settings; the variable of a field is its name in capitals."""
 
     host: Annotated[ListenHost, Meta(description="address to listen on")] = ListenHost("127.0.0.1")

@@ -60,6 +60,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 # Characters that need no encoding, and no `.` or `..` between slashes.
 _PREFIX = re.compile(r"(?!.*(?:\A|/)\.{0,2}(?:/|\Z))[A-Za-z0-9!_.*'()/-]{1,512}", re.ASCII)
 _ENUM_SYNONYMS = {"warn": "warning"}
+# https://www.rfc-editor.org/rfc/rfc9110#name-tokens for the name.
+_HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+ *= *[!-~]+( [!-~]+)*", re.ASCII)
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 # Patterns of a secret that was put into the wrong variable by mistake.
 _MAYBE_SECRET = re.compile(r"@|gh[pousr]_|github_pat_")
@@ -95,6 +97,12 @@ class Password(Secret):
 
 class Token(Secret):
     """A secret that is sent in an HTTP header."""
+
+    __slots__ = ()
+
+
+class Headers(Secret):
+    """HTTP headers as `name=value`, separated by commas; names and values are percent-encoded."""
 
     __slots__ = ()
 
@@ -262,6 +270,13 @@ def _parse_secret(text: str) -> Secret:
     return Secret(_parse_line(text))
 
 
+def _parse_headers(text: str) -> Headers:
+    # The values are not shown: most are keys.
+    if not all(_HEADER.fullmatch(header.strip()) for header in text.split(",")):
+        raise ValueError("must be headers such as name=value, separated by commas")
+    return Headers(_parse_line(text))
+
+
 def _parse_bool(text: str) -> bool:
     try:
         return _BOOLS[text.lower()]
@@ -306,6 +321,7 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Secret: _parse_secret,
     Password: _parse_password,
     Token: _parse_token,
+    Headers: _parse_headers,
     Url: _parse_url,
     Origin: _parse_origin,
     StorageLocation: _parse_storage_location,

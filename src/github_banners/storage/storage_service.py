@@ -14,10 +14,12 @@ from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
+from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.settings import ServiceName, Settings, StorageFolder
 from github_banners.storage import banner_routes
 from github_banners.storage.open_store import open_store
 from github_banners.storage.store import Store, StoreOutcome
+from github_banners.storage.traced_store import trace_store
 
 CALLERS = (ServiceName.API, ServiceName.RENDERER)
 """The services whose calls are accepted."""
@@ -25,15 +27,16 @@ CALLERS = (ServiceName.API, ServiceName.RENDERER)
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, *, banners_dir: Path, clock: Clock = utc_now
+    settings: Settings, *, banners_dir: Path, clock: Clock = utc_now, tracing: Tracing = OFF
 ) -> AsyncIterator[Service]:
     """Open the storage; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
     location = settings.banners_storage_url or StorageFolder(banners_dir)
     async with open_store(location, settings, clock=clock) as store:
-        yield _make_service(settings, store, clock=clock)
+        traced = trace_store(store, tracing=tracing)
+        yield _make_service(settings, traced, clock=clock, tracing=tracing)
 
 
-def _make_service(settings: Settings, store: Store, *, clock: Clock) -> Service:
+def _make_service(settings: Settings, store: Store, *, clock: Clock, tracing: Tracing) -> Service:
     metrics = Metrics()
     count = metrics.counter(
         "stored_total",
@@ -49,6 +52,7 @@ def _make_service(settings: Settings, store: Store, *, clock: Clock) -> Service:
     application = build_app(
         [*banner_routes.StorageRoutes(store, count).routes(), *health_routes(health)],
         middleware=[
+            *tracing.middleware(banner_routes.route_label),
             Middleware(
                 RequestMetricsMiddleware, metrics=metrics, label_path=banner_routes.route_label
             ),

@@ -75,15 +75,15 @@ def outcome_from_error(error: BannersError) -> StoreOutcome:
 
 
 class Store(Protocol):
-    """
-    Stores pictures by path.
+    """Stores pictures by path."""
 
-    `is_available` says whether the last access succeeded, for readiness. `throttle` limits logging
-    of failures.
-    """
+    @property
+    def is_available(self) -> bool:
+        """True if the last access succeeded, for readiness."""
 
-    is_available: bool
-    throttle: LogThrottle
+    @property
+    def throttle(self) -> LogThrottle:
+        """Limits logging of failures."""
 
     async def put(self, request: StoreRequest) -> StoreResponse:
         """

@@ -13,6 +13,7 @@ import msgspec
 
 from github_banners.database import (
     account_budgets,
+    backlogs,
     banner_versions,
     banners,
     data_leases,
@@ -321,6 +322,11 @@ async def share_budget(conn: Connection, sample: Sample) -> None:
     )
 
 
+async def measure_backlogs(conn: Connection, sample: Sample) -> None:
+    measured = await backlogs.select_backlogs(conn, now=sample.now)
+    assert measured.unpublished_banners == backlogs.MAX_COUNTED
+
+
 CALLS: dict[str, Call] = {
     "request: look up": look_up,
     "request: look up data": look_up_data,
@@ -344,5 +350,6 @@ CALLS: dict[str, Call] = {
     "forget: lease users who are gone": remove_gone_users,
     "bookkeeping: 1,000 requests": record_requests,
     "bookkeeping: budget": share_budget,
+    "bookkeeping: backlogs": measure_backlogs,
 }
 """What the service does, by a description."""

@@ -37,6 +37,8 @@ MAX_ROWS_OF = {
     "forget: two users, one with 1,000 banners": 3_300,
     # reads each owner twice and its banners once
     "bookkeeping: 1,000 requests": 3_500,
+    # counts up to 1,000 banners and 1,000 owners
+    "bookkeeping: backlogs": 2_000,
 }
 """Calls that ask for more rows."""
 

@@ -34,6 +34,7 @@ from github_banners.errors import (
 )
 from github_banners.options import OPTIONS, BannerOptions, Layout, Locale, Theme
 from github_banners.serving.framework import Content, build_app
+from tests.unit.api.asgi import http_scope
 
 HOST = "banners.example"
 BROWSER = "image/avif,image/webp,image/svg+xml,*/*;q=0.8"
@@ -259,6 +260,21 @@ async def test_unexpected_exception_is_logged_once() -> None:
     with capture_logs() as logs:
         await request_api(error, "/banners/ada", accept=BROWSER)
     assert [(line["event"], line["exc_info"]) for line in logs] == [("request.failed", error)]
+
+
+async def test_errors_are_counted_by_class_and_status() -> None:
+    counted: list[tuple[str, str]] = []
+    for error in (UnknownUser("ada"), DatabaseUnavailable(), RuntimeError(PRIVATE)):
+        handler = ErrorHandler(
+            host=HOST, draw_png=draw_no_png, count=lambda *labels: counted.append(labels)
+        )
+        request = Request(http_scope("/banners/ada", accept=BROWSER))
+        await handler(request, error)
+    assert counted == [
+        ("UnknownUser", "404"),
+        ("DatabaseUnavailable", "503"),
+        ("BannersError", "500"),
+    ]
 
 
 IMAGE_CLIENTS: list[tuple[str, dict[str, str], str]] = [

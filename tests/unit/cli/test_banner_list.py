@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from github_banners.cli.banner_list import _read_list, _write_banner, parse_banner_list
+from github_banners.cli.banner_list import parse_banner_list, read_list, write_banner
 from github_banners.errors import ConfigurationError
 from github_banners.options import parse_options
 
@@ -85,11 +85,11 @@ def test_parse_banner_list_reports_every_wrong_line() -> None:
 def test_read_list_that_is_no_text_file_fails(tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_bytes(b"\xef\xbb\xbfbanner.svg")
-    assert _read_list(file) == "banner.svg"
+    assert read_list(file) == "banner.svg"
     file.write_bytes(b"\xff.svg")
     for path, message in ((file, "it is not UTF-8"), (tmp_path / "none", "No such file")):
         with pytest.raises(ConfigurationError, match=message):
-            _read_list(path)
+            read_list(path)
 
 
 def test_written_banner_stays_in_folder(tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_written_banner_stays_in_folder(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path)
     (folder / "file").touch()
-    _write_banner(folder, PurePosixPath("a/b/banner.svg"), b"<svg/>")
+    write_banner(folder, PurePosixPath("a/b/banner.svg"), b"<svg/>")
     assert (folder / "a/b/banner.svg").read_bytes() == b"<svg/>"
     for path, message in (("link/banner.svg", "symlink"), ("file/banner.svg", "Can't write")):
         with pytest.raises(ConfigurationError, match=message):
-            _write_banner(folder, PurePosixPath(path), b"<svg/>")
+            write_banner(folder, PurePosixPath(path), b"<svg/>")
     assert not (tmp_path / "banner.svg").exists()

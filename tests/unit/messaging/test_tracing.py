@@ -7,6 +7,7 @@ import structlog
 
 from github_banners.messaging.tracing import (
     bind_trace,
+    bound_trace_id,
     make_traceparent,
     parse_trace_id,
     trace_context,
@@ -62,3 +63,16 @@ async def test_bind_trace_lasts_for_the_task_only() -> None:
     trace_ids = await asyncio.gather(work(HEADER), work(""))
     assert [*trace_ids] == [TRACE, "ab" * 16]
     assert "trace_id" not in structlog.contextvars.get_contextvars()
+
+
+def test_make_traceparent_names_the_recorded_span() -> None:
+    with structlog.contextvars.bound_contextvars(
+        trace_id=TRACE, span_id="00f067aa0ba902b7", trace_flags="00"
+    ):
+        assert make_traceparent() == f"00-{TRACE}-00f067aa0ba902b7-00"
+
+
+def test_bound_trace_id_without_a_trace_is_empty() -> None:
+    assert bound_trace_id() == ""
+    with trace_context(HEADER):
+        assert bound_trace_id() == TRACE
