@@ -56,6 +56,14 @@ class ByteBoundedLru(Generic[K, V]):
             self.used_bytes -= self._entry_bytes(*evicted) + ENTRY_BYTES
             self._on_evict(*evicted)
 
+    def drop_where(self, matches: Callable[[K, V], bool]) -> list[V]:
+        """Remove the entries for which `matches` is true, and return them; reads all of the map."""
+        keys = [key for key, entry in self._entries.items() if matches(key, entry)]
+        dropped = [self._entries[key] for key in keys]
+        for key in keys:
+            self.drop(key)
+        return dropped
+
     def oldest(self) -> tuple[K, V] | None:
         """Return the least recently used entry with its key."""
         return next(iter(self._entries.items()), None)

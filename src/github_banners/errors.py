@@ -36,6 +36,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     │   ├── RenderingFailed              data that can't be rendered
     │   └── RemoteRejected               another service rejected it for good
     └── ConfigurationError           exit code 2, before anything is served
+        ├── DatabaseInUse                another process runs the embedded PostgreSQL
         └── InvalidSettings              every invalid variable at once
 """
 
@@ -344,6 +345,10 @@ class RemoteRejected(PermanentFailure):
 
 class ConfigurationError(BannersError):
     """The program can't start with this configuration; the message says what to change."""
+
+
+class DatabaseInUse(ConfigurationError):
+    """Another process runs the embedded PostgreSQL of this folder."""
 
 
 class InvalidSettings(ConfigurationError):

@@ -203,6 +203,45 @@ def test_stored_drawing_without_postgresql_is_served(
     wait_until(lambda: stars_shown(deployment, "api-2") == 777, limit=60)
 
 
+def test_forgotten_user_is_gone_everywhere_and_does_not_come_back(deployment: Deployment) -> None:
+    login, env = new_login(), deployment.environment("api")
+    file, path = deployment.files / f"{login}-default.svg", f"/banners/{login}-default"
+    assert post_banner(deployment["api"], login).status_code == 201
+    assert deployment["api-2"].get(path).status_code == 200
+    with deployment.without("renderer"):
+        # A change that is published, and waits in Kafka until the renderer is back.
+        query = "update banners set version = version + 1 where name = %s returning version"
+        with psycopg.connect(deployment.postgres.conninfo, autocommit=True) as conn:
+            row = conn.execute(query, [f"{login}-default"]).fetchone()
+            query = "select published_version from banners where name = %s"
+            wait_until(
+                lambda: conn.execute(query, [f"{login}-default"]).fetchone() == row, limit=60
+            )
+        with deployment.without("storage"):
+            unfinished = run("forget", login, "--yes", env=env)
+        assert unfinished.returncode == 1
+        assert "Not removed yet: 1 picture," in unfinished.stderr
+        for name in ("api", "api-2"):
+            wait_until(lambda name=name: deployment[name].get(path).status_code == 404, limit=10)  # type: ignore[misc]
+        finished = run("forget", login, "--yes", env=env)
+        assert (finished.returncode, finished.stderr) == (0, "")
+        assert ": 1 picture." in finished.stdout
+        assert "Kafka" in finished.stdout
+    removed = file.read_bytes()
+    assert b"<!-- removed at version " in removed
+    # The event of a later change shows that the one before was processed.
+    change(deployment, 654)
+    wait_until(lambda: file_shows(deployment, 654), limit=60)
+    wait_until(
+        lambda: any(
+            event["event"] == "banner.superseded" and event["url"] == path
+            for event in deployment.events("storage")
+        ),
+        limit=60,
+    )
+    assert file.read_bytes() == removed
+
+
 def test_key_rotation_refuses_no_request(deployment: Deployment, proxy: ImageProxy) -> None:
     """Follow the steps of docs/operations.md, one service after the other."""
     settings = dict(deployment.settings)

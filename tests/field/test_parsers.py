@@ -54,10 +54,15 @@ from github_banners.options import (
 )
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
-from github_banners.storage import bucket_store
+from github_banners.storage import banner_routes, bucket_store
 from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.folder_store import FolderStore
-from github_banners.storage.picture_format import check_picture, split_version, with_version
+from github_banners.storage.picture_format import (
+    check_picture,
+    parse_version,
+    split_version,
+    with_version,
+)
 from tests.field.call_finder import SOURCE, called_name, find_calls
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
 from tests.unit.github.data_samples import (
@@ -182,17 +187,19 @@ def draw_preview(body: bytes) -> None:
     check_picture(draw(*from_preview_request(PreviewRequest.from_json(body))))
 
 
-async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
+async def call_storage(body: bytes, *, call: str = "store") -> object:
     """Call a storage that responds with these bytes."""
     transport_ = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body))
     async with httpx2.AsyncClient(transport=transport_) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
         storage = StorageClient(http, base_url="http://storage", signer=signer)
         store_request = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
+        if call == "remove":
+            return await storage.remove("ada-dark", version=7)
         return await (
-            storage.store_many([store_request, store_request])
-            if is_batch
-            else storage.store(store_request)
+            storage.store(store_request)
+            if call == "store"
+            else storage.store_many([store_request, store_request])
         )
 
 
@@ -336,9 +343,15 @@ CASES = [
         dump({"url": "/banners/ada-dark", "superseded": False}),
     ),
     Case(
+        "messages: what the storage answers to a removal",
+        ("messaging.clients:StorageClient.remove",),
+        partial(call_storage, call="remove"),
+        dump({"url": "/banners/ada-dark", "removed": True}),
+    ),
+    Case(
         "messages: what the storage answers to a batch",
         ("messaging.clients:StorageClient.store_many",),
-        partial(call_storage, is_batch=True),
+        partial(call_storage, call="store_many"),
         dump(
             {
                 "results": [
@@ -373,10 +386,17 @@ CASES = [
     ),
     Case(
         "storage: the version of a file",
-        ("storage.picture_format:split_version",),
-        split_version,
+        ("storage.picture_format:split_version", "storage.picture_format:parse_version"),
+        lambda stored: (split_version(stored), parse_version(stored)),
         with_version(PICTURE, 7),
         hostile_bytes,
+    ),
+    Case(
+        "storage: the version of a removal",
+        ("storage.banner_routes:_parse_version",),
+        banner_routes._parse_version,
+        "1796000000",
+        texts,
     ),
     Case(
         "storage: the version of an object",
@@ -657,8 +677,9 @@ NOT_FOREIGN = {
     "api.builder.script_data:canvas_size": "our own layouts",
     "api.builder.words:read_words": "our own files",
     "api.response_cache:ResponseCache.seconds_fresh": "the clock",
-    "database.banners:_mark_due": "an integer column",
     "database.banners:count_banners": "a count",
+    "database.forgotten_users:count_removed_pictures": "a count",
+    "database.forgotten_users:delete_user_rows": "a count",
     "database.server_info:count_rows_ahead": "a count",
     "database.embedded:_stop_stale_server": "our own folder",
     "database.embedded_process:_make_preexec.prepare": "a signal",

@@ -66,6 +66,7 @@ CASES = {
     "storage.folder_store:FolderStore.put_many": (
         "integration/test_storage_service.py::test_store_many_invalid_banner_fails_alone"
     ),
+    "storage.folder_store:FolderStore.remove": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.get_version": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.list_paths": STORES + "unavailable_until_it_is_back",
     "storage.store_copy:_show_progress": (

@@ -8,12 +8,19 @@ from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_service import BannerService
 from github_banners.api.served_users import ServedUsers
 from github_banners.database.connect import Database
+from github_banners.database.forgotten_users import RemovedPicture
+from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Clock
 from github_banners.stats.data_lookup import DataLookup
 from github_banners.stats.identity import IdentityLookup
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.integration.fake_github import FakeGitHub
+
+
+async def remove_nothing(picture: RemovedPicture) -> RemoveResponse:
+    """Act as a storage without pictures."""
+    return RemoveResponse(url=picture.path)
 
 
 @dataclass

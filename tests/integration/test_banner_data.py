@@ -42,7 +42,7 @@ from github_banners.options import (
 )
 from github_banners.stats.fetch import Deadline, no_charge
 from github_banners.stats.snapshots import Freshness
-from tests.integration.data_services import DataServices
+from tests.integration.data_services import DataServices, remove_nothing
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -96,7 +96,11 @@ class Scene:
         self.github.sizes[7] = SIZES
         self.github.details[1] = RepositoryDetails(1, "Linux", "A kernel", "C", 100, 10)
         backends = Backends(
-            draw=draw_locally, store=self._store, read_stored=_read, publish=self._publish
+            draw=draw_locally,
+            store=self._store,
+            read_stored=_read,
+            publish=self._publish,
+            remove=remove_nothing,
         )
         self.services = DataServices(self.database, self.github, backends, clock)
         self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)

@@ -8,7 +8,16 @@ it: the task goes on, other records are saved meanwhile, and the failed one is s
 import ast
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,17 +29,20 @@ from psycopg import errors
 
 import github_banners
 from github_banners import circuit_breaker
-from github_banners.api import background, background_tasks, outbox
+from github_banners.api import background, background_tasks, forgetting, outbox
 from github_banners.api.data_refresh import DataRefresh
+from github_banners.api.gone_users import GoneUsers
 from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
+from github_banners.app import user_removal
 from github_banners.database import (
     banner_versions,
     banners,
     data_leases,
     leases,
     logins,
+    migrations,
     owner_data,
     refresh_costs,
     server_info,
@@ -40,12 +52,15 @@ from github_banners.database.backlogs import Backlogs
 from github_banners.database.banners import Banner
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
+from github_banners.database.forgotten_users import RemovedPicture
+from github_banners.database.migrations import HEAD
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.github.credentials import Account, Credential, Priority
 from github_banners.github.protocol import Resource
+from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Contributions, ContributionYear, Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, DataKind, Layout
-from github_banners.settings import Token
+from github_banners.settings import Settings, StorageFolder, Token
 from github_banners.stats import budget as budget_module
 from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.snapshots import Invalidations
@@ -397,6 +412,17 @@ async def migrates(scene: Scene, fault: Fault) -> None:
             await asyncio.wait({migrating})
 
 
+async def goes_back(scene: Scene, fault: Fault) -> None:
+    """`migrate --back-to` fails with one error, and succeeds when it is repeated."""
+    for make in KINDS.values():
+        with (
+            fault.failing(make, times=1),
+            pytest.raises((BannersError, psycopg.Error, TypeError)),
+        ):
+            await migrations.go_back(scene.conninfo, HEAD)
+        await migrations.go_back(scene.conninfo, HEAD)
+
+
 async def inspects(scene: Scene, fault: Fault) -> None:
     """`check` reports the error, or the service retries; both as a BannersError."""
     condition = await server_info.fetch_server_info(scene.conninfo)
@@ -462,6 +488,102 @@ async def refreshes_data(scene: Scene, fault: Fault) -> None:
                 github.fails_next = 1_000
 
 
+async def removes_gone(scene: Scene, fault: Fault) -> None:
+    """A user whose rows can't be deleted is tried again, and holds up no other."""
+    await scene.track()
+    gone_users = GoneUsers(
+        database=scene.database,
+        github=scene,
+        remove_after=timedelta(days=90),
+        interval=HOUR,
+        clock=scene.clock,
+        sleep=scene.sleep,
+    )
+    scene.errors_by_owner = {1: UnknownUser("1")}
+    async with scene.running(gone_users.run):
+        for make in KINDS.values():
+            scene.now += HOUR
+            async with scene.database.transaction() as conn:
+                await users.upsert_owners(
+                    conn, [fetched_owner(1, fetched_at=scene.now)], now=scene.now
+                )
+            with fault.failing(make):
+                async with scene.database.transaction() as conn:
+                    await conn.execute(
+                        "update users set gone_since = %s where id = 1",
+                        [scene.now - timedelta(days=91)],
+                    )
+                await _until_hit(fault)
+                await scene.until("select id from users order by id", [2, 3])
+
+
+async def forgets(scene: Scene, fault: Fault) -> None:
+    """Pictures are removed in the end, and what was forgotten or denied is taken over."""
+    removed: list[str] = []
+    dropped: set[int] = set()
+    denied: list[str] = []
+
+    async def remove(picture: RemovedPicture) -> RemoveResponse:
+        removed.append(picture.path)
+        return RemoveResponse(url=picture.path)
+
+    def deny(logins: Collection[str]) -> None:
+        denied[:] = logins
+
+    work = forgetting.Forgetting(
+        database=scene.database,
+        remove=remove,
+        drop_owners=dropped.update,
+        deny=deny,
+        clock=scene.clock,
+    )
+    moving = asyncio.create_task(_move_clock(scene))
+    async with scene.running(work.run), asyncio.timeout(60):
+        for number, make in enumerate(KINDS.values()):
+            with fault.failing(make, times=1):
+                async with scene.database.transaction() as conn:
+                    await conn.execute(
+                        "insert into removed_pictures values (%s, 1, %s)",
+                        [f"b-{number}", scene.now],
+                    )
+                    await conn.execute(
+                        "insert into forgotten_users values (%s, %s, 1)", [number, scene.now]
+                    )
+                    await conn.execute(
+                        "insert into denied_logins values (%s, %s)", [f"user-{number}", scene.now]
+                    )
+                await _until_hit(fault)
+                await scene.until("select storage_path from removed_pictures", [])
+            while number not in dropped or f"user-{number}" not in denied:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert f"b-{number}" in removed
+    moving.cancel()
+
+
+async def runs_forget(scene: Scene, fault: Fault) -> None:
+    """The commands fail with one error, and do all of it when they are repeated."""
+    settings = Settings()
+    with tempfile.TemporaryDirectory() as folder:
+        location = StorageFolder(Path(folder))
+
+        async def work() -> list[object]:
+            user = await user_removal.find_user(scene.conninfo, "user-1")
+            await user_removal.remove_user(
+                settings, user, conninfo=scene.conninfo, location=location, deny=True
+            )
+            await user_removal.allow_login(scene.conninfo, "user-1")
+            return scene.fetch("select id from users where id = 1")
+
+        for make in KINDS.values():
+            await scene.track()
+            with fault.failing(make, times=1):
+                with pytest.raises((BannersError, psycopg.Error, TypeError)):
+                    await work()
+                assert await work() == []
+            async with scene.database.transaction() as conn:
+                await conn.execute("delete from forgotten_users")
+
+
 async def serves_requests(scene: Scene, fault: Fault) -> None:
     """Only the request fails, and the next one succeeds."""
     await scene.track()
@@ -515,6 +637,21 @@ STATEMENTS: dict[str, Case] = {
     "banners.count_banners": serves_requests,
     "banners.select_banner_with_snapshot": serves_requests,
     "banners.touch_banners": record_requests,
+    "forgotten_users._delete_other_rows": removes_gone,
+    "forgotten_users.count_removed_pictures": runs_forget,
+    "forgotten_users.count_user_rows": runs_forget,
+    "forgotten_users.delete_denied_login": runs_forget,
+    "forgotten_users.delete_expired": forgets,
+    "forgotten_users.delete_removed_pictures": forgets,
+    "forgotten_users.delete_user_rows": removes_gone,
+    "forgotten_users.insert_denied_logins": runs_forget,
+    "forgotten_users.lease_gone_users": removes_gone,
+    "forgotten_users.lease_removed_pictures": forgets,
+    "forgotten_users.notify_forgotten": removes_gone,
+    "forgotten_users.select_denied_logins": forgets,
+    "forgotten_users.select_forgotten": forgets,
+    "forgotten_users.select_removed_pictures": runs_forget,
+    "forgotten_users.select_user": runs_forget,
     "change_listener._listen": hears_changes,
     "change_listener._notify": hears_changes,
     "server_info._fetch_server_info": migrates,
@@ -524,6 +661,7 @@ STATEMENTS: dict[str, Case] = {
     "server_info.count_rows_ahead": inspects,
     "server_info.try_writing": inspects,
     "migrations._upgrade": migrates,
+    "migrations.go_back": goes_back,
     "logins.insert_identity": serves_requests,
     "logins.upsert_logins": refreshes_others,
     "leases.lease_due_users": refreshes_later,
@@ -566,6 +704,8 @@ TASKS: dict[str, set[str]] = {
     "versions": {"raises_remaining"},
     "outbox": {"publishes", "release_banners"},
     "changes": {"hears_changes"},
+    "forgotten users": {"forgets"},
+    "gone users": {"removes_gone"},
     "requests": {"record_requests"},
     "measurements": {"measures_backlogs"},
     "token owners": {"test_keep_running_after_any_error_restarts_the_task"},
@@ -591,7 +731,7 @@ def functions_that_execute() -> set[str]:
 
 def names_of_background_tasks() -> set[str]:
     """Return the names of the api's background tasks."""
-    tree = ast.parse((SOURCE / "api/api_service.py").read_text())
+    tree = ast.parse((SOURCE / "api/background_work.py").read_text())
     [work] = [
         node.value
         for node in ast.walk(tree)
@@ -625,6 +765,8 @@ async def test_failing_statement_ends_no_background_task(
     monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
     monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr(background_tasks, "_MIGRATE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(forgetting, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(forgetting, "_FIRST_PAUSE", timedelta(seconds=0.01))
     monkeypatch.setattr(circuit_breaker, "PROBE_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(budget_module, "_PROBE_POLL_SECONDS", 0.001)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)

@@ -40,7 +40,7 @@ from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
 from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.store import StoredPicture
-from tests.integration.data_services import DataServices
+from tests.integration.data_services import DataServices, remove_nothing
 from tests.integration.database.samples import HOUR, NOON, fetched_owner
 from tests.integration.database.servers import close_pool
 from tests.integration.fake_github import FakeGitHub
@@ -533,6 +533,7 @@ class CreateScene:
                 store=self._store,
                 read_stored=self._read_stored,
                 publish=self._publish,
+                remove=remove_nothing,
             ),
             clock=lambda: self.now,
             max_banners=self.max_banners,

@@ -12,7 +12,7 @@ from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest, StoreResponse
 from github_banners.settings import Settings, StorageBucket
 from github_banners.storage.open_store import open_bucket, open_store
-from github_banners.storage.picture_format import with_version
+from github_banners.storage.picture_format import StoredVersion, with_version
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
 from tests.integration.s3_server import BUCKET, SECRET_KEY, bucket_environment
@@ -53,6 +53,7 @@ async def test_fault_is_unavailable_in_time_and_over_at_once(
         "put": lambda: store.put(request(2)),
         "get": lambda: store.get("a"),
         "get_version": lambda: store.get_version("a"),
+        "remove": lambda: store.remove("a", version=0),
     }
     started_at = time.monotonic()
 
@@ -153,7 +154,7 @@ async def test_stored_implausible_version_loses_to_any(store: Store, bucket: Buc
     body = with_version(picture(3), far_ahead)
     bucket.client().put("banners/a.svg", body, attributes={"version": str(far_ahead)})
     assert await store.get("a") == StoredPicture(picture(3), 0)
-    assert await store.get_version("a") == 0
+    assert await store.get_version("a") == StoredVersion(0)
     assert await store.put(request(4)) == StoreResponse(url="/banners/a")
     assert await store.get("a") == StoredPicture(picture(4), 4)
 

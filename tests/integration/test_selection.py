@@ -22,7 +22,7 @@ from github_banners.options import BannerOptions, Inclusion, Layout
 from github_banners.stats.fetch import Deadline, no_charge
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
-from tests.integration.data_services import DataServices
+from tests.integration.data_services import DataServices, remove_nothing
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -78,7 +78,11 @@ class Scene:
             self.database,
             self.github,
             Backends(
-                draw=draw_locally, store=self._store, read_stored=_read, publish=self._publish
+                draw=draw_locally,
+                store=self._store,
+                read_stored=_read,
+                publish=self._publish,
+                remove=remove_nothing,
             ),
             clock,
             lookup=self.lookup,

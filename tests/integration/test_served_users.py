@@ -19,7 +19,7 @@ from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Contributions, ContributionYear
 from github_banners.options import BannerOptions, Layout
 from github_banners.stats.fetch import Deadline, no_charge
-from tests.integration.data_services import DataServices
+from tests.integration.data_services import DataServices, remove_nothing
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -46,7 +46,11 @@ class Scene:
         contributions = Contributions((ContributionYear(2026, (1, 2), commits=3),))
         self.github.contributions = {7: contributions, 8: contributions}
         backends = Backends(
-            draw=draw_locally, store=self._store, read_stored=self._read, publish=_publish
+            draw=draw_locally,
+            store=self._store,
+            read_stored=self._read,
+            publish=_publish,
+            remove=remove_nothing,
         )
         self.services = DataServices(
             self.database, self.github, backends, clock, served_users=self.users

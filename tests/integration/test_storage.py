@@ -19,6 +19,7 @@ from github_banners.errors import StorageUnavailable, Unavailable
 from github_banners.messaging.schemas import StoreResponse
 from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import (
+    StoredVersion,
     check_picture,
     split_version,
     with_version,
@@ -88,7 +89,7 @@ async def test_stored_implausible_version_loses_to_any(store: FolderStore) -> No
     assert file.read_bytes() == picture(1) + b"\n<!-- version 5 -->\n"
     file.write_bytes(with_version(picture(3), 2**63 - 1))
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
-    assert await store.get_version("wycats-dark") == 0
+    assert await store.get_version("wycats-dark") == StoredVersion(0)
     assert await store.put(store_request("wycats-dark", picture(4), version=4)) == StoreResponse(
         url=URL
     )

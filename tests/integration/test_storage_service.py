@@ -18,6 +18,7 @@ from github_banners.messaging.clients import StorageClient
 from github_banners.messaging.schemas import (
     MAX_BATCH_BANNERS,
     BatchedBanner,
+    RemoveResponse,
     StoreRequest,
     StoreResponse,
 )
@@ -162,6 +163,26 @@ async def test_store_older_version_is_superseded_and_equal_overwrites(scene: Sce
     assert await scene.client.get(NAME) == SVG
     assert await scene.client.store(store_request(NEWER)) == StoreResponse(url=URL)
     assert await scene.client.get(NAME) == NEWER
+
+
+async def test_remove_refuses_the_picture_from_then_on(scene: Scene) -> None:
+    await scene.client.store(store_request())
+    removed = await scene.client.remove(NAME, version=VERSION)
+    assert removed == RemoveResponse(url=URL, removed=True)
+    assert await scene.client.get(NAME) is None
+    assert await scene.client.store(store_request()) == StoreResponse(url=URL, superseded=True)
+    assert await scene.client.get(NAME) is None
+    assert await scene.client.remove(NAME, version=VERSION) == RemoveResponse(url=URL)
+    await scene.client.store(store_request(version=VERSION + 1))
+    assert await scene.client.get(NAME) == SVG
+
+
+@pytest.mark.parametrize("query", [b"", b"version=", b"version=-1", b"version=9223372036854775808"])
+async def test_remove_invalid_version_is_refused(scene: Scene, query: bytes) -> None:
+    await scene.client.store(store_request())
+    response = await scene.send(signed(Call("DELETE", URL.encode(), query, (), b"")))
+    assert (response.status, json.loads(response.body)["field"]) == (400, "version")
+    assert await scene.client.get(NAME) == SVG
 
 
 async def test_store_many_versions_at_once_newest_wins(scene: Scene) -> None:
@@ -428,7 +449,7 @@ async def test_signed_call_unknown_route_is_not_found(scene: Scene) -> None:
         ("GET", b"/schema", None),
         ("GET", b"/banners", writes),
         ("PUT", b"/banners", writes),
-        ("DELETE", URL.encode(), reads),
+        ("PATCH", URL.encode(), reads),
         ("POST", URL.encode(), reads),
     ]:
         response = await scene.send(get(path, method=method))

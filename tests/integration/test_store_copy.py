@@ -12,6 +12,7 @@ from github_banners.errors import StorageUnavailable
 from github_banners.settings import Settings
 from github_banners.storage import store_copy
 from github_banners.storage.open_store import open_store
+from github_banners.storage.picture_format import StoredVersion
 from github_banners.storage.store import Store, StoredPicture
 from github_banners.storage.store_copy import CopyCounts, copy_pictures
 from tests.integration.s3_fault_proxy import S3Fault, S3FaultProxy, S3Request
@@ -86,6 +87,21 @@ async def test_copy_never_lowers_a_version(scene: Scene) -> None:
     assert await scene.target.get("b-1") == StoredPicture(picture(99), 50)
     assert await scene.target.get("b-2") == StoredPicture(picture(98), 3)
     assert await scene.target.get("b-3") == StoredPicture(picture(3), 4)
+
+
+async def test_copy_copies_tombstones(scene: Scene) -> None:
+    await scene.source.remove("b-1", version=50)
+    await scene.source.remove("b-2", version=50)
+    await scene.source.remove("b-3", version=50)
+    await scene.target.put(store_request("b-2", picture(99), version=50))
+    await scene.target.put(store_request("b-3", picture(99), version=51))
+    await scene.target.remove("b-4", version=5)
+    assert await scene.copy() == CopyCounts(copied=COUNT - 2, skipped=2)
+    for path in ("b-1", "b-2"):
+        assert await scene.target.get_version(path) == StoredVersion(50, is_removed=True)
+    assert await scene.target.get("b-3") == StoredPicture(picture(99), 51)
+    assert await scene.target.get_version("b-4") == StoredVersion(5, is_removed=True)
+    assert await scene.copy() == CopyCounts(skipped=COUNT)
 
 
 async def test_copy_cancelled_is_resumed(scene: Scene) -> None:

@@ -7,10 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from github_banners.errors import InvalidOption, StorageUnavailable
-from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
+from github_banners.models import to_epoch_microseconds, utc_now
 from github_banners.settings import Settings
 from github_banners.storage.open_store import open_store
-from github_banners.storage.picture_format import MAX_BYTES, with_version
+from github_banners.storage.picture_format import (
+    MAX_BYTES,
+    StoredVersion,
+    check_picture,
+    with_version,
+)
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.store_backends import StoreBackend
 from tests.unit.storage.requests import picture, store_request
@@ -33,7 +39,7 @@ async def test_get_returns_what_was_put(store: Store, backend: StoreBackend) -> 
     assert response == StoreResponse(url=URL)
     expected = StoredPicture(picture(1), 5)
     assert await store.get("wycats-dark") == await store.get("WYCATS-dark") == expected
-    assert await store.get_version("WYCATS-dark") == 5
+    assert await store.get_version("WYCATS-dark") == StoredVersion(5)
     (stored,) = (
         body
         for path, body in backend.contents().items()
@@ -78,6 +84,8 @@ async def test_invalid_path_accesses_nothing(
         await store.put(store_request(path, picture(1), version=1))
     assert await store.get(path) is None
     assert await store.get_version(path) is None
+    with pytest.raises(InvalidOption):
+        await store.remove(path, version=1)
     assert backend.contents() == {}
 
 
@@ -93,6 +101,73 @@ async def test_put_largest_picture_is_stored(store: Store) -> None:
     largest = picture(1) + b" " * (MAX_BYTES - len(picture(1)))
     await store.put(store_request("wycats-dark", largest, version=1))
     assert await store.get("wycats-dark") == StoredPicture(largest, 1)
+
+
+async def test_remove_refuses_pictures_up_to_its_version(
+    store: Store, backend: StoreBackend
+) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=5))
+    removed = await store.remove("WyCats-dark", version=7)
+    assert removed == RemoveResponse(url=URL, removed=True)
+    assert await store.get("wycats-dark") is None
+    assert await store.get_version("wycats-dark") == StoredVersion(7, is_removed=True)
+    for version in (5, 7, None):
+        late = await store.put(store_request("wycats-dark", picture(1), version=version))
+        assert late == StoreResponse(url=URL, superseded=True)
+    (result,) = await store.put_many([store_request("wycats-dark", picture(1), version=6)])
+    assert result == StoreResponse(url=URL, superseded=True)
+    assert await store.get("wycats-dark") is None
+    assert not any(b"<text>" in (body or b"") for body in backend.contents().values())
+    newer = await store.put(store_request("wycats-dark", picture(8), version=8))
+    assert newer == StoreResponse(url=URL)
+    assert await store.get("wycats-dark") == StoredPicture(picture(8), 8)
+
+
+async def test_remove_without_a_picture_refuses_it_later(
+    store: Store, backend: StoreBackend
+) -> None:
+    assert await store.remove("wycats-dark", version=5) == RemoveResponse(url=URL)
+    late = await store.put(store_request("wycats-dark", picture(1), version=5))
+    assert late.superseded
+    assert await store.get("wycats-dark") is None
+    (stored,) = (body for path, body in backend.contents().items() if path.endswith(".svg"))
+    assert stored is not None
+    check_picture(stored)  # for readers that bypass the store
+
+
+async def test_remove_newer_picture_stays(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(8), version=8))
+    assert await store.remove("wycats-dark", version=7) == RemoveResponse(url=URL)
+    assert await store.get("wycats-dark") == StoredPicture(picture(8), 8)
+
+
+async def test_remove_again_keeps_the_highest_version(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
+    assert (await store.remove("wycats-dark", version=7)).removed
+    for version, expected in ((5, 7), (7, 7), (9, 9)):
+        assert not (await store.remove("wycats-dark", version=version)).removed
+        stored = await store.get_version("wycats-dark")
+        assert stored == StoredVersion(expected, is_removed=True)
+
+
+async def test_remove_implausible_version_counts_as_now(store: Store) -> None:
+    started_at = to_epoch_microseconds(utc_now())
+    await store.put(store_request("wycats-dark", picture(1), version=5))
+    assert (await store.remove("wycats-dark", version=FUTURE)).removed
+    stored = await store.get_version("wycats-dark")
+    assert stored is not None
+    assert started_at <= stored.version <= to_epoch_microseconds(utc_now())
+
+
+async def test_remove_beside_puts_leaves_nothing_older(store: Store) -> None:
+    versions = list(range(1, 21))
+    random.Random(7).shuffle(versions)
+    puts = [
+        store.put(store_request("a", picture(version), version=version)) for version in versions
+    ]
+    await asyncio.gather(*puts[:10], store.remove("a", version=20), *puts[10:])
+    assert await store.get("a") is None
+    assert await store.get_version("a") == StoredVersion(20, is_removed=True)
 
 
 async def test_put_many_has_a_result_each(store: Store) -> None:
@@ -122,6 +197,8 @@ async def test_unavailable_until_it_is_back(store: Store, backend: StoreBackend)
         await store.get("wycats-dark")
     with pytest.raises(StorageUnavailable):
         await store.get_version("wycats-dark")
+    with pytest.raises(StorageUnavailable):
+        await store.remove("wycats-dark", version=1)
     with pytest.raises(StorageUnavailable):
         [_ async for _ in store.list_paths()]
     (result,) = await store.put_many([request])
@@ -159,12 +236,15 @@ async def test_put_cancelled_stores_all_or_nothing(store: Store) -> None:
     assert await store.get("a") == StoredPicture(picture(12), 12)
 
 
-async def test_list_paths_lists_pictures_only(store: Store, backend: StoreBackend) -> None:
+async def test_list_paths_lists_pictures_and_tombstones_only(
+    store: Store, backend: StoreBackend
+) -> None:
     paths = {f"b-{number}" for number in range(5)}
     for path in paths:
         await store.put(store_request(path, picture(1), version=1))
     backend.add_file("B-1.svg", b"upper case")
     backend.add_file("notes.txt", b"")
     backend.add_file("below/b-9.svg", b"")
+    await store.remove("b-3", version=1)
     pages = [page async for page in store.list_paths()]
     assert sorted(path for page in pages for path in page) == sorted(paths)

@@ -52,6 +52,17 @@ def test_lru_any_operations_equal_the_model(
     assert {key: lru.get(key) for key in range(10)} == {key: expected.get(key) for key in range(10)}
 
 
+def test_drop_where_removes_and_returns_what_matches() -> None:
+    lru: ByteBoundedLru[int, str] = ByteBoundedLru(
+        LIMIT_BYTES, entry_bytes=lambda _, entry: len(entry)
+    )
+    for key, entry in enumerate(("a", "bb", "ccc")):
+        lru.put(key, entry)
+    assert lru.drop_where(lambda key, entry: key == 0 or entry == "ccc") == ["a", "ccc"]
+    assert [lru.get(key) for key in range(3)] == [None, "bb", None]
+    assert lru.used_bytes == 2 + ENTRY_BYTES
+
+
 def test_get_marks_entry_as_used() -> None:
     lru: ByteBoundedLru[str, bytes] = ByteBoundedLru(
         3 * ENTRY_BYTES, entry_bytes=lambda _, entry: len(entry)

@@ -5,11 +5,8 @@ The composition root of the api service.
 closes them in reverse.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -20,32 +17,26 @@ from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
 from github_banners.api.background_tasks import run_background_tasks
+from github_banners.api.background_work import build_background_work
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.compatibility import TranslateUrlMiddleware
-from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
-from github_banners.api.measurements import Measurements
-from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.pictures import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
-from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
 from github_banners.api.tracing import create_database
-from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
-from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
-from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
@@ -67,7 +58,6 @@ from github_banners.stats.snapshots import Invalidations, Ttls
 _PICTURES_BYTES = 80 << 20
 _SNAPSHOTS_BYTES = 24 << 20
 _PNGS_BYTES = 16 << 20
-_RECORD_REQUESTS_INTERVAL_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -122,24 +112,17 @@ async def open_api(
         )
         health = _build_health(database, backends, metrics)
         application = build_application(routes, health, metrics, settings, tracing=tracing)
-        refresh, data_refresh = _build_refreshes(
-            database, github, served_users, interval=settings.refresh_interval, clock=clock
+        work = build_background_work(
+            settings,
+            database,
+            github,
+            conninfo=conninfo,
+            backends=backends,
+            routes=routes,
+            metrics=metrics,
+            invalidations=invalidations,
+            clock=clock,
         )
-        outbox = _build_outbox(database, backends, metrics, clock=clock)
-        change_listener = ChangeListener(
-            conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
-        )
-        measurements = _build_measurements(database, github, metrics, clock=clock)
-        work: dict[str, Callable[[], Awaitable[None]]] = {
-            "refresh": refresh.run,
-            "data refresh": data_refresh.run,
-            "versions": refresh.raise_versions,
-            "outbox": outbox.run,
-            "changes": change_listener.run,
-            "requests": partial(_record_requests, response_cache, refresh),
-            "measurements": measurements.run,
-            "token owners": partial(group_by_account, github.sender, clock=clock),
-        }
         tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
         # It must not wait for the database, as the others do.
         reading = keep_running("served users", served_users.run)
@@ -236,51 +219,6 @@ def _build_health(database: Database, backends: Backends, metrics: Metrics) -> H
     return health
 
 
-def _build_measurements(
-    database: Database, github: GitHubClient, metrics: Metrics, *, clock: Clock
-) -> Measurements:
-    measurements = Measurements(database=database, accounts=github.sender.accounts, clock=clock)
-    measurements.register(metrics)
-    return measurements
-
-
-def _build_refreshes(
-    database: Database,
-    github: GitHubClient,
-    served_users: ServedUsers,
-    *,
-    interval: timedelta,
-    clock: Clock,
-) -> tuple[Refresh, DataRefresh]:
-    refresh = Refresh(
-        database=database,
-        github=BatchFetcher(github, clock=clock),
-        interval=interval,
-        clock=clock,
-        served_users=served_users,
-    )
-    data_refresh = DataRefresh(
-        database=database,
-        github=DataFetcher(github),
-        interval=interval,
-        clock=clock,
-        served_users=served_users,
-    )
-    return refresh, data_refresh
-
-
-def _build_outbox(
-    database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
-) -> Outbox:
-    count = metrics.counter(
-        "published_total",
-        "New versions of banners by publishing outcome.",
-        labels="outcome",
-        label_values=PublishOutcome,
-    )
-    return Outbox(database=database, publish=backends.publish, clock=clock, count=count)
-
-
 def _build_routes(
     banner_service: BannerService,
     picture_cache: PictureCache,
@@ -367,18 +305,3 @@ async def _open_github(
             clock=clock,
             budget=ReservedBudget(database, clock=clock),
         )
-
-
-async def _record_requests(cache: ResponseCache, refresh: Refresh) -> None:
-    """Save once a minute when permanent banners were last requested, in chunks."""
-    while True:
-        await asyncio.sleep(_RECORD_REQUESTS_INTERVAL_SECONDS)
-        requested_at = list(cache.drain_access_times().items())
-        for start in range(0, len(requested_at), MAX_RECORDED_REQUESTS):
-            try:
-                await refresh.record_requests(
-                    dict(requested_at[start : start + MAX_RECORDED_REQUESTS])
-                )
-            except DatabaseUnavailable:
-                cache.restore_access_times(dict(requested_at[start:]))
-                break

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.api.pictures import Draw
+from github_banners.api.user_removal import RemovePicture
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
@@ -58,6 +59,7 @@ class Backends:
     store: StoreDrawing
     read_stored: ReadStored
     publish: Publish
+    remove: RemovePicture
     health: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
 

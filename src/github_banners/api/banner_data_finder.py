@@ -1,6 +1,6 @@
 """Find all data that a banner shows besides its owner's numbers, for a request with a deadline."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -93,6 +93,11 @@ class BannerDataFinder:
         if needs_repository_rows(options) or DataKind.FOLLOWERS in data_needs(options):
             parts_fetched_at.append(result.snapshot.fetched_at)
         return RenderRequest(completed, options, tuple(parts_fetched_at))
+
+    def drop_owners(self, owner_ids: Collection[int]) -> None:
+        """Remove everything cached of these owners."""
+        self._data_lookup.drop_owners(owner_ids)
+        self._repositories.drop_where(lambda owner_id, _: owner_id in owner_ids)
 
     async def _read_repositories(
         self, snapshot: Snapshot, deadline: Deadline

@@ -5,7 +5,7 @@ A new banner is inserted, drawn and stored here. Nothing in this module knows HT
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -197,6 +197,12 @@ class BannerService:
             await self._store(banner, stored, deadline)
             _log.info("banner.created", banner=banner.name, version=banner.version)
         return CreateResult(banner.name, is_new)
+
+    def drop_owners(self, owner_ids: Collection[int]) -> None:
+        """Remove everything cached of these owners and their banners."""
+        self._names.drop_where(lambda _, banner: banner.owner_id in owner_ids)
+        self._lookup.drop_owners(owner_ids)
+        self._data.drop_owners(owner_ids)
 
     async def read_stored_drawing(self, name: str, *, deadline: Deadline) -> bytes | None:
         """

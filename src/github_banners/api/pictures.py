@@ -7,7 +7,7 @@ picture is hashed for its ETag and compressed once, when it is drawn. Explanatio
 at most a minute, since most of their causes pass.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -115,6 +115,13 @@ class PictureCache:
             memory_bytes, entry_bytes=_entry_bytes
         )
         self._on_change: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._cached)
+
+    def drop_owners(self, owner_ids: Collection[int]) -> list[CachedPicture]:
+        """Remove and return the pictures of these owners."""
+        return self._cached.drop_where(lambda key, _: key[0] in owner_ids)
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """Set a callback for every event, except the passing of time, that may change `get`."""

@@ -68,6 +68,10 @@ class PngConverter:
         """Return the cached PNG of an SVG, or None."""
         return self._cached.get(svg.digest)
 
+    def drop(self, svg: Content) -> None:
+        """Remove the cached PNG of an SVG."""
+        self._cached.drop(svg.digest)
+
     async def to_png(
         self, svg: Content, *, charge: ClientCharge, deadline: Deadline, is_cacheable: bool = True
     ) -> Content | None:

@@ -9,7 +9,9 @@ from github_banners.api.backends import Backends, to_render_job
 from github_banners.api.pictures import draw_locally
 from github_banners.api.tracing import trace_backends
 from github_banners.database.banners import Banner
+from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.drawing import draw
+from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.renderer.tracing import trace_draw
 from github_banners.renderer.updates import render_and_store
@@ -60,10 +62,14 @@ def _local_backends(store: Store, *, tracing: Tracing) -> Backends:
         picture = await store.get(name)
         return picture.body if picture is not None else None
 
+    async def remove(picture: RemovedPicture) -> RemoveResponse:
+        return await store.remove(picture.path, version=picture.version)
+
     return Backends(
         draw=draw_locally,
         store=store.put,
         read_stored=read_stored,
         publish=publish,
+        remove=remove,
         health={"store": lambda: store.is_available},
     )

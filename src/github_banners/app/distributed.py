@@ -63,6 +63,7 @@ async def open_distributed_api(
             store=storage.store,
             read_stored=storage.get,
             publish=publish_to(producer, clock=clock),
+            remove=lambda picture: storage.remove(picture.path, version=picture.version),
             health={
                 "renderer": lambda: renderer.is_available,
                 "storage": lambda: storage.is_available,

@@ -2,21 +2,22 @@
 The command-line interface `github-banners`.
 
 `services` has the commands that run until stopped, `standalone` those that end by themselves,
-`storage` the storage service and its copies, `dlq` dead letters; `banner_options` builds the options of
-`render`, and `banner_list` reads the lines of `render-list`. Services log to standard error and print
-their address to standard output. Commands import what they need inside their functions, so that
-`--help` is fast and a service loads only what it uses.
+`storage` the storage service and its copies, `dlq` dead letters, `forget` what removes users and allows
+them again; `banner_options` builds the options of `render`, and `banner_list` reads the lines of
+`render-list`. Services log to standard error and print their address to standard output. Commands
+import what they need inside their functions, so that `--help` is fast and a service loads only what it
+uses.
 """
 
 import io
 import signal
 import sys
 
-from github_banners.cli import dlq, services, standalone, storage
+from github_banners.cli import dlq, forget, services, standalone, storage
 from github_banners.cli.base import app, exit_with_error
 from github_banners.errors import BannersError
 
-__all__ = ["app", "dlq", "main", "services", "standalone", "storage"]
+__all__ = ["app", "dlq", "forget", "main", "services", "standalone", "storage"]
 
 # structlog imports these if they are installed, which takes some 5 MB: rich for coloured
 # tracebacks, greenlet for a deprecated kind of context. rich is a dependency of Typer, which needs

@@ -194,15 +194,18 @@ async def _mark_due(conn: Connection, owner_id: int, now: datetime, *, needs: Se
     """Lock an owner, whose repositories become due if a banner needs them; return the version."""
     query = """
         update users set due_at = case when %s then coalesce(due_at, %s) else due_at end
-        where id = %s returning version
+        where id = %s
+        returning version, (select version from forgotten_users where owner_id = users.id)
     """
     parameters = [DataKind.REPOSITORIES in needs, now, owner_id]
     row = await (await conn.execute(query, parameters)).fetchone()
     if row is None:
         raise LookupError(f"owner {owner_id} is not stored")
-    version = int(row[0])
+    version, removed_version = row
     # A version from a wrong clock must not become the banner's version.
-    return version if version <= latest_version(now) else 0
+    version = version if version <= latest_version(now) else 0
+    # Above the tombstones of banners that were removed, though the clock here may be behind.
+    return version if removed_version is None else max(version, removed_version + 1)
 
 
 async def _insert(

@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Identifier
 
 from github_banners.backoff import backoff_delay
 from github_banners.database.connect import TRANSIENT_ERRORS, Database, error_text
+from github_banners.database.forgotten_users import FORGOTTEN_CHANNEL
 from github_banners.database.session import Connection, connect
 from github_banners.database.users import CHANGED_CHANNEL
 from github_banners.errors import DatabaseUnavailable
@@ -50,8 +51,8 @@ class ChangeListener:
     """
     Pass changed owners to `invalidations`, and whether notifications arrive at all.
 
-    `on_change` is called for every change, to wake up waiting tasks early. `database` sends the probe
-    notifications.
+    `on_change` is called for every change, to wake up waiting tasks early, and `on_forgotten` when users
+    were forgotten or may have been. `database` sends the probe notifications.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class ChangeListener:
         database: Database,
         invalidations: Invalidatable,
         on_change: Callable[[], None] = lambda: None,
+        on_forgotten: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._conninfo = conninfo
         self._database = database
         self._invalidations = invalidations
         self._on_change = on_change
+        self._on_forgotten = on_forgotten
         self._sleep = sleep
         self._throttle = LogThrottle(time.monotonic)
         self._probe_channel = f"banners_probe_{secrets.token_hex(8)}"
@@ -108,7 +111,7 @@ class ChangeListener:
     async def _listen(self) -> None:
         connection = await connect(self._conninfo, application_name="banners-changes")
         try:
-            for channel in (CHANGED_CHANNEL, self._probe_channel):
+            for channel in (CHANGED_CHANNEL, FORGOTTEN_CHANNEL, self._probe_channel):
                 await connection.execute(SQL("listen {}").format(Identifier(channel)))
             await gather_or_cancel(self._read(connection), self._probe())
         finally:
@@ -119,6 +122,8 @@ class ChangeListener:
         async for notification in connection.notifies():
             if notification.channel == self._probe_channel:
                 self._probe_arrived.set()
+            elif notification.channel == FORGOTTEN_CHANNEL:
+                self._on_forgotten()
             else:
                 self._invalidations.invalidate(parse_owner_ids(notification.payload))
                 self._on_change()
@@ -148,6 +153,7 @@ class ChangeListener:
             if not self._invalidations.is_listening:
                 self._invalidations.invalidate(None)
                 self._invalidations.is_listening = True
+                self._on_forgotten()
             await self._sleep(_PROBE_SECONDS)
 
 

@@ -41,7 +41,7 @@ from github_banners.database.embedded_process import (
     stop_on_exit,
     stop_process,
 )
-from github_banners.errors import ConfigurationError
+from github_banners.errors import ConfigurationError, DatabaseInUse
 
 _log = structlog.get_logger(__name__)
 
@@ -100,6 +100,30 @@ def run_embedded_server(
         yield _make_conninfo(str(socket_dir))
 
 
+@contextmanager
+def use_embedded_server(data_dir: Path, *, on_progress: Callable[[str], None]) -> Iterator[str]:
+    """
+    Yield the conninfo of a folder's server: of the one that runs, else of one that is run meanwhile.
+
+    :raises ConfigurationError: the folder has no database, or as `run_embedded_server`
+    """
+    with _folder_errors(data_dir):
+        if not (data_dir / "PG_VERSION").exists():
+            raise ConfigurationError(
+                f"there is no database in {data_dir}: set DATA_DIR to the folder that `serve` uses,"
+                " or DB_HOST"
+            )
+    with ExitStack() as stack:
+        try:
+            conninfo = stack.enter_context(run_embedded_server(data_dir, on_progress=on_progress))
+        except DatabaseInUse:
+            running = find_embedded_conninfo(data_dir)
+            if running is None:
+                raise
+            conninfo = running
+        yield conninfo
+
+
 def find_embedded_conninfo(data_dir: Path) -> str | None:
     """
     Return the conninfo of a folder's running server, None if it does not run; changes nothing.
@@ -138,7 +162,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigurationError(
+            raise DatabaseInUse(
                 f"another github-banners is using the database in {data_dir}:"
                 " stop it, or set DATA_DIR to another folder"
             ) from None

@@ -50,20 +50,32 @@ async def upsert_logins(
 
 async def insert_identity(conn: Connection, owner: Owner, *, now: datetime) -> None:
     """
-    Save an owner whose identity alone was fetched; a stored owner stays unchanged.
+    Save an owner whose identity alone was fetched at `now`; a stored owner stays unchanged.
 
-    The numbers are stored as 0 and as fetched in 1970: they are hard-stale and never served.
+    An owner who was forgotten since is not saved. The numbers are stored as 0 and as fetched in 1970: they are hard-stale and never served.
     """
     query = """
         insert into users (
             id, node_id, login, display_name, total_repos, original_repos, forked_repos,
             total_stars, total_forks, languages, fetched_at, version
         )
-        values (%s, %s, %s, %s, 0, 0, 0, 0, 0, '{}', %s, %s)
+        select %(id)s, %(node_id)s, %(login)s, %(display_name)s, 0, 0, 0, 0, 0, '{}', %(epoch)s,
+            %(version)s
+        where not exists (
+            select from forgotten_users where owner_id = %(id)s and forgotten_at >= %(now)s
+        )
         on conflict (id) do nothing
         returning id
     """
-    names = [strip_unstorable(text) for text in (owner.node_id, owner.login, owner.display_name)]
-    cursor = await conn.execute(query, [owner.id, *names, EPOCH, to_epoch_microseconds(now)])
+    parameters = {
+        "id": owner.id,
+        "node_id": strip_unstorable(owner.node_id),
+        "login": strip_unstorable(owner.login),
+        "display_name": strip_unstorable(owner.display_name),
+        "epoch": EPOCH,
+        "version": to_epoch_microseconds(now),
+        "now": now,
+    }
+    cursor = await conn.execute(query, parameters)
     if await cursor.fetchone() is not None:
         await upsert_logins(conn, [OwnerRepositories(owner, (), now)], now=now)

@@ -17,7 +17,7 @@ from github_banners.database.session import DEFAULT_SCHEMA, TABLES, Connection, 
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration revision."""
 
 MIN_MAJOR_VERSION = 15

@@ -50,7 +50,14 @@ _UPSERT_USERS = """
         %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[],
         %s::bigint[], %s::bigint[], %s::json[], %s::timestamptz[], %s::bigint[], %s::bytea[],
         %s::int[]
-    ) as fresh (id)
+    ) as fresh (
+        id, node_id, login, display_name, total_repos, original_repos, forked_repos, total_stars,
+        total_forks, languages, fetched_at
+    )
+    where not exists (
+        select from forgotten_users
+        where owner_id = any(%s) and owner_id = fresh.id and forgotten_at >= fresh.fetched_at
+    )
     order by fresh.id
     on conflict (id) do update set
         node_id = coalesce(excluded.node_id, stored.node_id),
@@ -141,6 +148,7 @@ async def upsert_owners(
     numbers, login or display name change; then `CHANGED_CHANNEL` is notified at commit.
     The versions of those banners rise that show what has changed.
     An owner marked as deleted is restored. Login and repositories are written only if they differ.
+    Data that was requested before its owner was forgotten is not saved.
     """
     if not owners:
         return []
@@ -155,9 +163,13 @@ async def upsert_owners(
         if before.get(fetched_owner.owner_id, _NOT_STORED).digest != fetched_owner.digest
     ]
     if differing:
-        await upsert_logins(
-            conn, [fetched_owner.owner_repositories for fetched_owner in differing], now=now
-        )
+        stored_ids = before.keys() | after.keys()
+        named = [
+            fetched_owner.owner_repositories
+            for fetched_owner in differing
+            if fetched_owner.owner_id in stored_ids
+        ]
+        await upsert_logins(conn, named, now=now)
         saved = [
             fetched_owner.owner_repositories
             for fetched_owner in differing
@@ -308,7 +320,12 @@ async def _upsert_users(
     """Upsert owners, except those with a newer row; return the new versions by owner id."""
     rows = (_user_row(fetched_owner) for fetched_owner in fetched_owners)
     columns = to_columns(rows, column_count=14)
-    parameters = [*columns, banner_versions.latest_version(now), banner_versions.latest_time(now)]
+    parameters = [
+        *columns,
+        [fetched_owner.owner_id for fetched_owner in fetched_owners],
+        banner_versions.latest_version(now),
+        banner_versions.latest_time(now),
+    ]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
 

@@ -37,6 +37,7 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.mapping import to_preview_request
 from github_banners.messaging.schemas import (
     BatchedBanner,
+    RemoveResponse,
     StoreBatch,
     StoreRequest,
     StoreResponse,
@@ -274,6 +275,21 @@ class StorageClient:
             return await self.store(banner)
 
         return await asyncio.gather(*map(store_banner, banners), return_exceptions=True)
+
+    async def remove(self, name: str, *, version: int) -> RemoveResponse:
+        """
+        Have a picture of this version or a lower one removed.
+
+        :raises StorageUnavailable: it can't be removed now
+        :raises RemoteRejected: it can never be removed
+        """
+        path = f"/banners/{quote(name, safe='')}?version={version}"
+        # An older storage, which has no such route, responds 405.
+        response = await self._client.send("DELETE", path, expected=())
+        try:
+            return RemoveResponse.from_json(response.content)
+        except MalformedMessage as error:
+            raise self._client.mark_unusable(f"the response is malformed: {error}") from error
 
     async def get(self, name: str) -> bytes | None:
         """

@@ -24,9 +24,12 @@ from github_banners.models import (
 )
 from github_banners.options import BannerOptions, Theme
 
+MAX_VERSION = 2**63 - 1
+"""The highest version that PostgreSQL can store."""
+
 # With a time zone; nanoseconds are rounded: https://jcristharif.com/msgspec/supported-types.html#datetime
 Timestamp: TypeAlias = Annotated[datetime, Meta(tz=True)]
-Version: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Version: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
 Username: TypeAlias = Annotated[str, Meta(min_length=1, max_length=39)]
 DisplayName: TypeAlias = Annotated[str, Meta(max_length=1024)]
 
@@ -136,6 +139,13 @@ class StoreResponse(WireModel, frozen=True, kw_only=True):
 
     url: str
     superseded: bool = False
+
+
+class RemoveResponse(WireModel, frozen=True, kw_only=True):
+    """Response to `DELETE /banners/{name}` of the storage; `removed` if there was a picture."""
+
+    url: str
+    removed: bool = False
 
 
 class BatchedBanner(StoreRequest, frozen=True, kw_only=True):

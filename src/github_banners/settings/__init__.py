@@ -152,6 +152,9 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
     refresh_interval: Annotated[
         timedelta, Meta(description="how often banners that are requested daily are refreshed")
     ] = timedelta(hours=1)
+    remove_gone_users_after: Annotated[
+        timedelta, Meta(description="how long users who are deleted on GitHub are stored")
+    ] = timedelta(days=90)
     request_timeout: Annotated[
         timedelta, Meta(description="time limit of JSON requests and of requests to GitHub")
     ] = timedelta(seconds=10)

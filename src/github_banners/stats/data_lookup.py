@@ -6,6 +6,7 @@ Each kind has its own age limits. Only one fetch per owner and kind is in flight
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -138,6 +139,10 @@ class DataLookup:
             if entry is None or request.need is None:
                 raise
         return self._to_found(request, entry)
+
+    def drop_owners(self, owner_ids: Collection[int]) -> None:
+        """Remove everything cached of these owners."""
+        self._entries.drop_where(lambda key, _: key[0] in owner_ids)
 
     async def drain(self) -> None:
         """Wait until no fetch and no write is running."""

@@ -5,7 +5,7 @@ The answer is a snapshot: with the last known numbers, or with none (`Snapshot.h
 """
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -94,7 +94,7 @@ class IdentityLookup:
         known = self._lookup.cache.get(owner.id) or await self._read(owner.id)
         if known is None:
             known = without_numbers(owner, version=to_epoch_microseconds(requested_at))
-            self._lookup.writer.schedule([owner.id], self._insert(owner))
+            self._lookup.writer.schedule([owner.id], self._insert(owner, requested_at))
         snapshot = msgspec.structs.replace(known, owner=owner, is_deleted=False)
         self._lookup.cache.put(snapshot)
         self._lookup.cache.put_login(login, owner.id, requested_at=requested_at)
@@ -107,6 +107,6 @@ class IdentityLookup:
             return await self._database.run_within(select, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
         return None
 
-    async def _insert(self, owner: Owner) -> None:
+    async def _insert(self, owner: Owner, requested_at: datetime) -> None:
         async with self._database.transaction() as connection:
-            await insert_identity(connection, owner, now=self._clock())
+            await insert_identity(connection, owner, now=requested_at)

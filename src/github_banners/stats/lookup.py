@@ -6,7 +6,7 @@ database, in all processes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,6 +178,12 @@ class Lookup:
     def put_cached(self, snapshot: Snapshot, *, read_at: datetime) -> None:
         """Cache a snapshot that was read from the database at `read_at`."""
         self.cache.put(snapshot, validated_at=read_at)
+
+    def drop_owners(self, owner_ids: Collection[int]) -> None:
+        """Remove everything cached of these owners, who were forgotten."""
+        self.cache.drop_owners(owner_ids)
+        for owner_id in owner_ids:
+            self.writer.unsaved.drop(owner_id)
 
     async def ensure_persisted(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """

@@ -199,6 +199,13 @@ class SnapshotCache:
             requested_at = max(requested_at, login_owner.requested_at)
         self._login_owners.put(login.lower(), _LoginOwner(owner_id, requested_at))
 
+    def drop_owners(self, owner_ids: Collection[int]) -> None:
+        """Remove everything cached of these owners."""
+        for owner_id in owner_ids:
+            self._entries.drop(owner_id)
+            self.errors.drop(owner_id)
+        self._login_owners.drop_where(lambda _, holder: holder.owner_id in owner_ids)
+
     def login_requested_at(self, login: str) -> datetime:
         """Return when a login was last sent to GitHub; long ago if that is unknown."""
         login_owner = self._login_owners.get(login.lower())

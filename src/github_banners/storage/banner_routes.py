@@ -1,5 +1,6 @@
-"""The HTTP routes of the storage: store one picture or several, and return a stored one."""
+"""The HTTP routes of the storage: store one picture or several, return or remove a stored one."""
 
+import re
 from dataclasses import dataclass
 
 import structlog
@@ -7,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from github_banners.errors import BannersError, UnknownBanner
-from github_banners.messaging.schemas import MAX_BATCH_BYTES, StoreRequest
+from github_banners.errors import BannersError, InvalidOption, UnknownBanner
+from github_banners.messaging.schemas import MAX_BATCH_BYTES, MAX_VERSION, StoreRequest
 from github_banners.serving.framework import (
     HttpResponse,
     etag_digest,
@@ -30,6 +31,7 @@ MAX_BODY_BYTES = MAX_BATCH_BYTES
 """The size of a batch; a single picture is at most 1 MB and smaller in Base64 than this."""
 
 VERSION_HEADER = "banner-version"
+_VERSION = re.compile(r"\d{1,19}", re.ASCII)
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class StorageRoutes:
             Route("/banners", self.put_banner, methods=["POST"]),
             Route("/banners/batch", self.put_banners, methods=["POST"]),
             Route("/banners/{name}", self.get_banner),
+            Route("/banners/{name}", self.remove_banner, methods=["DELETE"]),
         ]
 
     async def put_banner(self, request: Request) -> Response:
@@ -76,6 +79,24 @@ class StorageRoutes:
         return to_starlette_response(
             _picture_response(picture, request.headers.get("if-none-match", ""))
         )
+
+    async def remove_banner(self, request: Request) -> Response:
+        """Remove a picture up to the version in the query, and refuse such pictures from then on."""
+        version = _parse_version(request.query_params.get("version", ""))
+        response = await self.store.remove(request.path_params["name"], version=version)
+        _log.info("banner.removed", url=response.url, version=version, was_there=response.removed)
+        return to_starlette_response(json_response(200, response.to_json(), {}))
+
+
+def _parse_version(text: str) -> int:
+    """
+    Parse the version of a removal.
+
+    :raises InvalidOption: it is not one
+    """
+    if not _VERSION.fullmatch(text) or int(text) > MAX_VERSION:
+        raise InvalidOption("version", text[:64], ("a number, as in the banner's event",))
+    return int(text)
 
 
 def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpResponse:

@@ -21,7 +21,7 @@ from obstore.store import S3Store
 
 from github_banners.errors import ConfigurationError, InvalidOption, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
 from github_banners.storage.banner_path import (
@@ -31,8 +31,19 @@ from github_banners.storage.banner_path import (
     path_from_file_name,
     url_path,
 )
-from github_banners.storage.picture_format import check_picture, split_version, with_version
-from github_banners.storage.store import MAX_WRITE_SECONDS, StoredPicture
+from github_banners.storage.picture_format import (
+    StoredVersion,
+    check_picture,
+    split_version,
+    tombstone,
+    with_version,
+)
+from github_banners.storage.store import (
+    MAX_WRITE_SECONDS,
+    StoredPicture,
+    choose_tombstone,
+    without_implausible_version,
+)
 
 if TYPE_CHECKING:
     from obstore import Attributes, PutMode
@@ -40,7 +51,7 @@ if TYPE_CHECKING:
 CACHE_CONTROL = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
 """For readers that get an object from the bucket itself, or from a CDN in front of it."""
 
-_VERSION = "version"
+_VERSION, _REMOVED = "version", "removed"
 _VERSION_TEXT = re.compile(r"\d{1,19}", re.ASCII)
 _REQUESTS_PER_BATCH = 16
 _MAX_READ_SECONDS = 3.0
@@ -55,9 +66,9 @@ _NO_BUCKET = "NoSuchBucket"
 
 @dataclass(frozen=True, slots=True)
 class _StoredObject:
-    """The version of an object, and the condition for replacing exactly this object."""
+    """The version of an object if it has one, and the condition for replacing exactly this object."""
 
-    version: int | None
+    version: StoredVersion | None
     e_tag: str
 
 
@@ -90,6 +101,25 @@ class BucketStore:
 
         return await asyncio.gather(*map(put_one, banners))
 
+    async def remove(self, path: str, *, version: int) -> RemoveResponse:
+        """Remove a picture; a lost race is repeated as by `put`."""
+        name = parse_path(path)
+        with self._mapping_errors():
+            async with asyncio.timeout(MAX_WRITE_SECONDS):
+                while True:
+                    stored = await self._read_object(file_name(name))
+                    stored_version = stored.version if stored else None
+                    removed_version = choose_tombstone(stored_version, version, now=self._clock())
+                    if removed_version is None:
+                        return RemoveResponse(url=url_path(name))
+                    has_picture = stored is not None and not (
+                        stored_version and stored_version.is_removed
+                    )
+                    written = StoredVersion(removed_version, is_removed=True)
+                    body = tombstone(removed_version)
+                    if await self._write(file_name(name), body, written, replaces=stored):
+                        return RemoveResponse(url=url_path(name), removed=has_picture)
+
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture; an object without a version was not written by a store."""
         try:
@@ -107,9 +137,10 @@ class BucketStore:
         version = parse_version(file.attributes)
         if parts is None or version is None:
             return None
-        return StoredPicture(parts[0], plausible_version(version, now=self._clock()) or 0)
+        stored = without_implausible_version(version, now=self._clock())
+        return StoredPicture(parts[0], stored.version)
 
-    async def get_version(self, path: str) -> int | None:
+    async def get_version(self, path: str) -> StoredVersion | None:
         """Return the version in the metadata of an object."""
         try:
             key = file_name(parse_path(path))
@@ -120,10 +151,10 @@ class BucketStore:
                 stored = await self._read_object(key)
         if stored is None or stored.version is None:
             return None
-        return plausible_version(stored.version, now=self._clock()) or 0
+        return without_implausible_version(stored.version, now=self._clock())
 
     async def list_paths(self) -> AsyncIterator[list[str]]:
-        """List the paths of all pictures directly below the prefix."""
+        """List the paths of all pictures and tombstones directly below the prefix."""
         with self._mapping_errors():
             async for page in self._bucket.list(chunk_size=_PAGE_LENGTH):
                 keys = [self._key_below_prefix(meta["path"]) for meta in page]
@@ -140,13 +171,13 @@ class BucketStore:
         other = _StoredObject(None, e_tag='"00000000000000000000000000000000"')
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_CHECK_SECONDS):
-                await self._write(key, b"1", 1, replaces=None)
+                await self._write(key, b"1", StoredVersion(1), replaces=None)
                 try:
                     stored = await self._read_object(key)
-                    if stored is None or stored.version != 1:
+                    if stored is None or stored.version != StoredVersion(1):
                         raise ConfigurationError("the server does not store metadata of objects")
                     is_unconditional = [
-                        await self._write(key, b"2", 2, replaces=replaces)
+                        await self._write(key, b"2", StoredVersion(2), replaces=replaces)
                         for replaces in (None, other)
                     ]
                     if any(is_unconditional):
@@ -154,7 +185,7 @@ class BucketStore:
                             "the server ignores If-None-Match or If-Match: older pictures could"
                             " replace newer ones"
                         )
-                    if not await self._write(key, b"3", 3, replaces=stored):
+                    if not await self._write(key, b"3", StoredVersion(3), replaces=stored):
                         raise ConfigurationError("the server does not support If-Match")
                 finally:
                     await self._bucket.delete_async(key)
@@ -167,16 +198,16 @@ class BucketStore:
             async with asyncio.timeout_at(deadline):
                 while True:
                     stored, now = await self._read_object(file_name(name)), self._clock()
-                    stored_version = (
-                        plausible_version(stored.version if stored else None, now=now) or 0
+                    stored_version = without_implausible_version(
+                        (stored and stored.version) or StoredVersion(0), now=now
                     )
                     version = plausible_version(request.version, now=now)
-                    newest = stored_version if version is None else version
-                    if newest < stored_version:
+                    if stored_version.supersedes(version):
                         return StoreResponse(url=response.url, superseded=True)
+                    newest = StoredVersion(stored_version.version if version is None else version)
                     # False also if this very write arrived and its response did not: then the
                     # stored version is now our own, and an equal one overwrites.
-                    body = with_version(request.banner_info, newest)
+                    body = with_version(request.banner_info, newest.version)
                     if await self._write(file_name(name), body, newest, replaces=stored):
                         return response
 
@@ -189,14 +220,15 @@ class BucketStore:
         return _StoredObject(parse_version(head.attributes), head.meta["e_tag"] or "")
 
     async def _write(
-        self, key: str, body: bytes, version: int, *, replaces: _StoredObject | None
+        self, key: str, body: bytes, version: StoredVersion, *, replaces: _StoredObject | None
     ) -> bool:
         """Write an object; return False, and change nothing, if not exactly `replaces` is there."""
         mode: PutMode = "create" if replaces is None else {"e_tag": replaces.e_tag}
         attributes = {
             "Content-Type": MEDIA_TYPE,
             "Cache-Control": CACHE_CONTROL,
-            _VERSION: str(version),
+            _VERSION: str(version.version),
+            **({_REMOVED: "true"} if version.is_removed else {}),
         }
         try:
             await self._bucket.put_async(key, body, mode=mode, attributes=attributes)
@@ -219,10 +251,12 @@ class BucketStore:
         self.is_available = True
 
 
-def parse_version(attributes: "Attributes") -> int | None:
+def parse_version(attributes: "Attributes") -> StoredVersion | None:
     """Return the version in the metadata of an object, None if it has none."""
     text = attributes.get(_VERSION, "")
-    return int(text) if _VERSION_TEXT.fullmatch(text) else None
+    if not _VERSION_TEXT.fullmatch(text):
+        return None
+    return StoredVersion(int(text), is_removed=_REMOVED in attributes)
 
 
 def _raise_if_no_bucket(error: Exception) -> None:

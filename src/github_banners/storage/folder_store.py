@@ -24,17 +24,25 @@ from obstore.store import LocalStore
 
 from github_banners.errors import InvalidOption, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
 from github_banners.storage.banner_path import file_name, parse_path, path_from_file_name, url_path
 from github_banners.storage.picture_format import (
     MAX_VERSION_BYTES,
+    StoredVersion,
     check_picture,
+    parse_version,
     split_version,
+    tombstone,
     with_version,
 )
-from github_banners.storage.store import MAX_WRITE_SECONDS, StoredPicture
+from github_banners.storage.store import (
+    MAX_WRITE_SECONDS,
+    StoredPicture,
+    choose_tombstone,
+    without_implausible_version,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -85,6 +93,12 @@ class FolderStore:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._put_each, banners)
 
+    async def remove(self, path: str, *, version: int) -> RemoveResponse:
+        """Remove a picture; as for `put`, a removal that has started is finished."""
+        loop = asyncio.get_running_loop()
+        name = parse_path(path)
+        return await loop.run_in_executor(self._writers, self._remove, name, version)
+
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture; a file without a version was not written completely."""
         try:
@@ -98,18 +112,20 @@ class FolderStore:
             except FileNotFoundError:
                 return None
 
-    async def get_version(self, path: str) -> int | None:
+    async def get_version(self, path: str) -> StoredVersion | None:
         """Return the version at the end of a file."""
         try:
             file = self.folder / file_name(parse_path(path))
         except InvalidOption:
             return None
         with self._mapping_errors():
-            version = await asyncio.to_thread(_read_version, file)
-        return None if version is None else plausible_version(version, now=self._clock()) or 0
+            stored = await asyncio.to_thread(_read_version, file)
+        if stored is None:
+            return None
+        return without_implausible_version(stored, now=self._clock())
 
     async def list_paths(self) -> AsyncIterator[list[str]]:
-        """List the paths of all pictures; a missing folder is an error."""
+        """List the paths of all pictures and tombstones; a missing folder is an error."""
         with self._mapping_errors():
             names = await asyncio.to_thread(os.listdir, self.folder)
         paths = [path for name in names if (path := path_from_file_name(name)) is not None]
@@ -134,14 +150,27 @@ class FolderStore:
         with self._mapping_errors(), self._locked(name):
             # Under the lock, so that no other writer gets between the comparison and the replacement.
             path, now = self.folder / file_name(name), self._clock()
-            stored_version = plausible_version(_read_version(path), now=now) or 0
+            stored = _read_version(path) or StoredVersion(0)
+            stored = without_implausible_version(stored, now=now)
             version = plausible_version(request.version, now=now)
-            newest = stored_version if version is None else version
-            if newest < stored_version:
+            if stored.supersedes(version):
                 return StoreResponse(url=url_path(name), superseded=True)
+            newest = stored.version if version is None else version
             _write_atomically(path, with_version(request.banner_info, newest))
         self._begin_sweep()
         return StoreResponse(url=url_path(name))
+
+    def _remove(self, name: str, version: int) -> RemoveResponse:
+        with self._mapping_errors(), self._locked(name):
+            path, now = self.folder / file_name(name), self._clock()
+            stored = _read_version(path)
+            removed_version = choose_tombstone(stored, version, now=now)
+            if removed_version is None:
+                return RemoveResponse(url=url_path(name))
+            has_picture = path.exists() and not (stored and stored.is_removed)
+            _write_atomically(path, tombstone(removed_version))
+        self._begin_sweep()
+        return RemoveResponse(url=url_path(name), removed=has_picture)
 
     def _begin_sweep(self) -> None:
         """Start the sweep once, unless the store is being closed."""
@@ -208,16 +237,15 @@ def _open_lock(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _read_version(path: Path) -> int | None:
-    """Return the version of a stored picture; None if there is none, or it has no version."""
+def _read_version(path: Path) -> StoredVersion | None:
+    """Return the version of a picture or tombstone; None if there is none, or it has no version."""
     try:
         with path.open("rb", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - MAX_VERSION_BYTES))
-            parts = split_version(file.read())
+            return parse_version(file.read())
     except FileNotFoundError:
         return None
-    return parts[1] if parts is not None else None
 
 
 def _write_atomically(path: Path, body: bytes) -> None:

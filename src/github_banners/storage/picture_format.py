@@ -2,9 +2,12 @@
 The format of a stored picture: well-formed SVG in UTF-8, followed by its version in a comment. Pure.
 
 A document type is refused, which rules out entities, so that checking a picture reads nothing else.
+A tombstone stands in the place of a removed picture, so that no picture of the same or a lower version
+can be stored there again. It is an empty SVG, for readers of a bucket that bypass the storage service.
 """
 
 import re
+from dataclasses import dataclass
 from xml.parsers import expat
 
 from github_banners.errors import InvalidOption
@@ -16,7 +19,22 @@ MAX_VERSION_BYTES = 64
 
 _ROOT = "http://www.w3.org/2000/svg svg"
 _ALLOWED = ("well-formed SVG in UTF-8 without a document type, at most 1 MB",)
-_VERSION = re.compile(rb"\n<!-- version (\d{1,19}) -->\n\Z")
+_VERSION = re.compile(rb"\n<!-- (removed at )?version (\d{1,19}) -->\n\Z")
+_EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """The version of a stored picture, or of a tombstone."""
+
+    version: int
+    is_removed: bool = False
+
+    def supersedes(self, version: int | None) -> bool:
+        """Return whether a picture of a version, None if it has none, must not replace this."""
+        if self.is_removed:
+            return version is None or version <= self.version
+        return version is not None and version < self.version
 
 
 def check_picture(body: bytes) -> None:
@@ -40,11 +58,25 @@ def with_version(body: bytes, version: int) -> bytes:
     return b"%b\n<!-- version %d -->\n" % (body, version)
 
 
+def tombstone(version: int) -> bytes:
+    """Return what is stored in the place of a picture that was removed at a version."""
+    return b"%b\n<!-- removed at version %d -->\n" % (_EMPTY_PICTURE, version)
+
+
 def split_version(stored: bytes) -> tuple[bytes, int] | None:
-    """Split a stored picture from its version; None if its end, the version, was not written."""
-    start = max(0, len(stored) - MAX_VERSION_BYTES)
-    match = _VERSION.search(stored, start)
-    return (stored[: match.start()], int(match[1])) if match else None
+    """Split a picture from its version; None for a tombstone, and if its end was not written."""
+    match = _find_version(stored)
+    return (stored[: match.start()], int(match[2])) if match and not match[1] else None
+
+
+def parse_version(stored: bytes) -> StoredVersion | None:
+    """Return the version at the end of a picture or tombstone; None if that was not written."""
+    match = _find_version(stored)
+    return StoredVersion(int(match[2]), is_removed=bool(match[1])) if match else None
+
+
+def _find_version(stored: bytes) -> re.Match[bytes] | None:
+    return _VERSION.search(stored, max(0, len(stored) - MAX_VERSION_BYTES))
 
 
 class _NotSvg(Exception):

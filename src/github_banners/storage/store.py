@@ -1,18 +1,25 @@
 """
 The interface of a store of pictures: of all writes for a banner, the highest version is kept.
 
+A removed picture leaves a tombstone with a version: pictures of that version and of lower ones are
+not stored any more, and readers find no picture.
+
 `folder_store` keeps them as files in a folder, `bucket_store` as objects in an S3 bucket.
 `open_store` chooses by location, and is the only place that does.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from github_banners.errors import BannersError
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
+from github_banners.messaging.version_check import plausible_version
+from github_banners.models import to_epoch_microseconds
+from github_banners.storage.picture_format import StoredVersion
 
 MAX_WRITE_SECONDS = 3.0
 """Time limit of a write, and of a whole batch: the caller's timeout is five seconds."""
@@ -33,6 +40,28 @@ class StoredPicture:
 
     body: bytes
     version: int
+
+
+def without_implausible_version(stored: StoredVersion, *, now: datetime) -> StoredVersion:
+    """Return a stored version, with 0 in place of one from a wrong clock."""
+    return replace(stored, version=plausible_version(stored.version, now=now) or 0)
+
+
+def choose_tombstone(stored: StoredVersion | None, version: int, *, now: datetime) -> int | None:
+    """
+    Return the version of the tombstone to write at a removal; None if what is stored has to stay.
+
+    That is a newer picture, or a tombstone that is not older. An implausible version, from a wrong
+    clock, counts as now.
+    """
+    plausible = plausible_version(version, now=now)
+    removed_version = to_epoch_microseconds(now) if plausible is None else plausible
+    if stored is None:
+        return removed_version
+    stored = without_implausible_version(stored, now=now)
+    is_newer = stored.version > removed_version
+    is_same = stored.is_removed and stored.version == removed_version
+    return None if is_newer or is_same else removed_version
 
 
 def outcome_from_response(response: StoreResponse) -> StoreOutcome:
@@ -58,7 +87,7 @@ class Store(Protocol):
 
     async def put(self, request: StoreRequest) -> StoreResponse:
         """
-        Store a picture, unless a newer one is stored; an equal version overwrites.
+        Store a picture, unless a newer one is stored; an equal version overwrites a picture only.
 
         A request without a version, or with an implausible one from a wrong clock, gets the version
         of the stored picture; a stored version that is implausible loses to any other. If the caller
@@ -77,17 +106,30 @@ class Store(Protocol):
         """
         ...
 
+    async def remove(self, path: str, *, version: int) -> RemoveResponse:
+        """
+        Replace a picture of this version or a lower one by a tombstone; a newer one stays.
+
+        The tombstone is written too if there is no picture, since one may be on its way.
+
+        :raises InvalidOption: the path is invalid
+        :raises StorageUnavailable: the store can't be written
+        """
+        ...
+
     async def get(self, path: str) -> StoredPicture | None:
         """
-        Return a stored picture; None if there is none, or the path is invalid.
+        Return a stored picture; None if there is none, it was removed, or the path is invalid.
 
         :raises StorageUnavailable: the store can't be read
         """
         ...
 
-    async def get_version(self, path: str) -> int | None:
+    async def get_version(self, path: str) -> StoredVersion | None:
         """
-        Return the version of a stored picture, without reading all of it; None as for `get`.
+        Return the version of a stored picture or tombstone, without reading all of it.
+
+        None if there is neither, or the path is invalid.
 
         :raises StorageUnavailable: the store can't be read
         """
@@ -95,7 +137,7 @@ class Store(Protocol):
 
     def list_paths(self) -> AsyncIterator[list[str]]:
         """
-        List the paths of all stored pictures in any order, a page at a time.
+        List the paths of all stored pictures and tombstones in any order, a page at a time.
 
         :raises StorageUnavailable: the store can't be read
         """

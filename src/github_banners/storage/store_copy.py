@@ -1,7 +1,7 @@
 """
 Copy all pictures from one store to another, from a folder to a bucket for example.
 
-A picture that the target has at the same version or a newer one is skipped, so a copy that was
+Tombstones of removed pictures are copied too, so that nothing comes back. A picture that the target has at the same version or a newer one is skipped, so a copy that was
 stopped is resumed by starting it again. Both stores may be in use: the target compares versions at
 each write, as always.
 """
@@ -97,12 +97,20 @@ async def _copy_remaining(
 
 
 async def _copy_picture(source: Store, target: Store, path: str, counts: CopyCounts) -> None:
-    version, target_version = await source.get_version(path), await target.get_version(path)
-    if version is None:
+    stored, in_target = await source.get_version(path), await target.get_version(path)
+    if stored is None:
         counts.add_failure(path, "it was not written completely")
         return
-    if target_version is not None and target_version >= version:
+    # Of a tombstone and a picture of the same version, the tombstone is kept.
+    if in_target is not None and (in_target.version, in_target.is_removed) >= (
+        stored.version,
+        stored.is_removed,
+    ):
         counts.skipped += 1
+        return
+    if stored.is_removed:
+        await target.remove(path, version=stored.version)
+        counts.copied += 1
         return
     picture = await source.get(path)
     if picture is None:

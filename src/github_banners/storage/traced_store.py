@@ -4,8 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.schemas import BatchedBanner, StoreRequest, StoreResponse
+from github_banners.messaging.schemas import (
+    BatchedBanner,
+    RemoveResponse,
+    StoreRequest,
+    StoreResponse,
+)
 from github_banners.serving.telemetry import StartSpan, Tracing
+from github_banners.storage.picture_format import StoredVersion
 from github_banners.storage.store import Store, StoredPicture
 
 
@@ -48,12 +54,19 @@ class _TracedStore:
                 stack.enter_context(self._span(banner))
             return await self._store.put_many(banners)
 
+    async def remove(self, path: str, *, version: int) -> RemoveResponse:
+        """Replace a picture by a tombstone within a span."""
+        with self._start_span(
+            "remove banner", attributes={"banners.path": path, "banners.version": version}
+        ):
+            return await self._store.remove(path, version=version)
+
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture."""
         return await self._store.get(path)
 
-    async def get_version(self, path: str) -> int | None:
-        """Return the version of a stored picture."""
+    async def get_version(self, path: str) -> StoredVersion | None:
+        """Return the version of a stored picture or tombstone."""
         return await self._store.get_version(path)
 
     def list_paths(self) -> AsyncIterator[list[str]]:

@@ -172,9 +172,26 @@ _ACCOUNTS = """
     cross join generate_series(0, 10) as process
 """
 
+# Deleted on GitHub within half a year.
+_GONE = """
+    update users set gone_since = %(now)s - random() * interval '180 days' where id %% 200 = 7
+"""
+
+_FORGOTTEN = """
+    insert into forgotten_users
+    select 1000000000 + number, %(now)s - number * interval '2 minutes', %(version)s
+    from generate_series(1, 5000) as number
+"""
+
+_REMOVED_PICTURES = """
+    insert into removed_pictures
+    select 'removed-' || number, %(version)s, %(now)s + (number - 20) * interval '3 milliseconds'
+    from generate_series(1, 30000) as number
+"""
+
 _TABLES = (
     *("users", "logins", "repositories", "banners", "owner_data", "contribution_years"),
-    "accounts",
+    *("accounts", "forgotten_users", "removed_pictures"),
 )
 
 
@@ -226,6 +243,9 @@ def fill(conninfo: str, *, owners: int, now: datetime, mean_repositories: float 
             (_OWNER_DATA, base | data),
             (_YEARS, {}),
             (_ACCOUNTS, base),
+            (_GONE, base),
+            (_FORGOTTEN, base),
+            (_REMOVED_PICTURES, base),
         ):
             conn.execute(statement, parameters)
         for table in _TABLES:

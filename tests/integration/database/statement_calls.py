@@ -17,6 +17,7 @@ from github_banners.database import (
     banner_versions,
     banners,
     data_leases,
+    forgotten_users,
     leases,
     logins,
     owner_data,
@@ -277,6 +278,37 @@ async def record_requests(conn: Connection, sample: Sample) -> None:
     await data_leases.schedule_data(conn, sample.banner_owner_ids, now=sample.now, interval=HOUR)
 
 
+async def forget_user(conn: Connection, sample: Sample) -> None:
+    now = sample.now
+    for owner_id in (sample.owner_ids[0], MANY_BANNERS_ID):
+        assert await forgotten_users.select_user(conn, f"owner-{owner_id}") is not None
+        await forgotten_users.count_user_rows(conn, owner_id)
+        rows = await forgotten_users.delete_user_rows(conn, owner_id, now=now, removal_due_at=now)
+        assert rows.banners
+    pictures = await forgotten_users.select_removed_pictures(conn, after="", limit=16)
+    assert len(pictures) == 16
+    await forgotten_users.delete_removed_pictures(conn, pictures)
+    await forgotten_users.insert_denied_logins(conn, ["owner-1", "owner-2"], now=now)
+    await forgotten_users.delete_denied_login(conn, "owner-1")
+
+
+async def finish_forgetting(conn: Connection, sample: Sample) -> None:
+    await forgotten_users.select_forgotten(conn, since=sample.now - HOUR)
+    await forgotten_users.delete_expired(conn, now=sample.now)
+    pictures = await forgotten_users.lease_removed_pictures(conn, now=sample.now, limit=16)
+    assert len(pictures) == 16
+    await forgotten_users.delete_removed_pictures(conn, pictures)
+
+
+async def remove_gone_users(conn: Connection, sample: Sample) -> None:
+    gone_before = sample.now - timedelta(days=90)
+    start = (gone_before - timedelta(days=1), 0)
+    leased = await forgotten_users.lease_gone_users(
+        conn, gone_before=gone_before, after=start, now=sample.now, limit=20
+    )
+    assert leased
+
+
 async def share_budget(conn: Connection, sample: Sample) -> None:
     account, resource, now = "account-50", "graphql", sample.now
     report = account_budgets.BudgetReport(3000, now + HOUR, now)
@@ -313,6 +345,9 @@ CALLS: dict[str, Call] = {
     "data: lease 3": refresh_data,
     "data: save contributions": save_contributions,
     "data: save sizes and a repository": save_other_data,
+    "forget: two users, one with 1,000 banners": forget_user,
+    "forget: what remains": finish_forgetting,
+    "forget: lease users who are gone": remove_gone_users,
     "bookkeeping: 1,000 requests": record_requests,
     "bookkeeping: budget": share_budget,
     "bookkeeping: backlogs": measure_backlogs,

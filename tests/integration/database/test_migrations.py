@@ -50,7 +50,8 @@ async def test_migrate_creates_tables_and_can_be_repeated(empty_conninfo: str) -
     await migrate(empty_conninfo)
     await migrate(empty_conninfo)
     expected = {"users", "logins", "repositories", "banners", "accounts", "alembic_version"}
-    expected |= {"owner_data", "contribution_years"}
+    expected |= {"owner_data", "contribution_years", "forgotten_users", "removed_pictures"}
+    expected |= {"denied_logins"}
     assert tables(empty_conninfo) == expected
     assert revision(empty_conninfo) == [(HEAD,)]
 

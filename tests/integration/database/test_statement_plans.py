@@ -33,6 +33,8 @@ MAX_ROWS_OF = {
     "refresh: save one with 5,000 repositories": 5_000,
     # reads the owners and each banner three times
     "refresh: save 20 renamed, one with 1,000 banners": 3_300,
+    # reads each banner three times
+    "forget: two users, one with 1,000 banners": 3_300,
     # reads each owner twice and its banners once
     "bookkeeping: 1,000 requests": 3_500,
     # counts up to 1,000 banners and 1,000 owners
@@ -50,7 +52,10 @@ NOT_EXPLAINED = {
     *("change_listener._listen", "change_listener._notify", "connect.transaction"),
     # of the commands `check` and `migrate`, which read all rows
     *("server_info.count_rows_ahead", "server_info.try_writing", "migrations._upgrade"),
+    "migrations.go_back",
     "refresh_costs.fetch_refresh_costs",
+    # of all rows of small tables
+    *("forgotten_users.count_removed_pictures", "forgotten_users.select_denied_logins"),
 }
 """Functions that execute statements beside those of the service's work."""
 

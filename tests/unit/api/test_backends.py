@@ -15,6 +15,7 @@ from github_banners.api.pictures import draw_locally
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable
+from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline
@@ -221,5 +222,10 @@ async def test_draw_locally_past_deadline_returns_picture(scene: Scene) -> None:
 
     async def publish(*_: object) -> None: ...
 
-    backends = Backends(draw=draw_locally, store=store, read_stored=read_stored, publish=publish)
+    async def remove(_: object) -> RemoveResponse:
+        return RemoveResponse(url="")
+
+    backends = Backends(
+        draw=draw_locally, store=store, read_stored=read_stored, publish=publish, remove=remove
+    )
     assert backends.health == {}

@@ -10,8 +10,9 @@ from github_banners.api.pictures import draw_locally
 from github_banners.api.tracing import create_database, trace_backends
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
+from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.errors import StorageUnavailable
-from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.schemas import RemoveResponse, StoreRequest
 from github_banners.messaging.tracing import bind_trace, bound_trace_id
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
@@ -35,7 +36,11 @@ class Stored:
     def __init__(self) -> None:
         self.is_down = False
         self.backends = Backends(
-            draw=draw_locally, store=self.store, read_stored=self.read, publish=self.publish
+            draw=draw_locally,
+            store=self.store,
+            read_stored=self.read,
+            publish=self.publish,
+            remove=self.remove,
         )
 
     async def store(self, request: StoreRequest) -> None:
@@ -44,6 +49,9 @@ class Stored:
 
     async def read(self, name: str) -> None:
         return None
+
+    async def remove(self, picture: RemovedPicture) -> RemoveResponse:
+        return RemoveResponse(url=picture.path)
 
     async def publish(self, banner: Banner, snapshot: Snapshot) -> None:
         pass

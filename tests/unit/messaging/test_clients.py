@@ -26,6 +26,7 @@ from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.schemas import (
     BatchedBanner,
     PreviewRequest,
+    RemoveResponse,
     StoreBatch,
     StoreRequest,
     StoreResponse,
@@ -144,7 +145,7 @@ def make_signer() -> Signer:
 
 @dataclass(frozen=True)
 class Call:
-    """One of the four calls of the clients."""
+    """One of the calls of the clients."""
 
     open: Callable[[Remote], Any]
     make: Callable[[Any], Awaitable[object]]
@@ -167,6 +168,12 @@ CALLS = {
     ),
     "get": Call(
         storage, lambda client: client.get("wycats-dark"), respond_as_storage, StorageUnavailable
+    ),
+    "remove": Call(
+        storage,
+        lambda client: client.remove("wycats-dark", version=7),
+        responding(URL),
+        StorageUnavailable,
     ),
 }
 
@@ -204,6 +211,18 @@ async def test_store_sends_the_signed_request_of_the_schema() -> None:
     (request,) = remote.requests
     assert (request.method, str(request.url)) == ("POST", "http://storage/banners")
     assert StoreRequest.from_json(request.content) == REQUEST
+    assert remote.verify(request).caller == "api"
+
+
+async def test_remove_sends_the_version_in_a_signed_query() -> None:
+    remote = Remote([responding(b'{"url":"/banners/wycats-dark","removed":true}')])
+    async with storage(remote) as client:
+        response = await client.remove("wycats-dark", version=7)
+    assert response == RemoveResponse(url="/banners/wycats-dark", removed=True)
+    (request,) = remote.requests
+    assert request.method == "DELETE"
+    assert str(request.url) == "http://storage/banners/wycats-dark?version=7"
+    assert request.content == b""
     assert remote.verify(request).caller == "api"
 
 
@@ -529,7 +548,7 @@ async def test_get_response_not_a_picture_is_unavailable(handler: Handler) -> No
             await client.get("wycats-dark")
 
 
-@pytest.mark.parametrize("name", ["draw", "store", "store_many"])
+@pytest.mark.parametrize("name", ["draw", "store", "store_many", "remove"])
 async def test_call_malformed_response_marks_the_remote_unavailable(name: str) -> None:
     call = CALLS[name]
     async with call.open(Remote([NOT_PICTURES["page"]])) as client:

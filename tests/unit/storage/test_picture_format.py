@@ -1,5 +1,7 @@
 """Which pictures may be stored, and the version at their end."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,11 @@ from hypothesis import strategies as st
 from github_banners.errors import InvalidOption
 from github_banners.storage.picture_format import (
     MAX_BYTES,
+    StoredVersion,
     check_picture,
+    parse_version,
     split_version,
+    tombstone,
     with_version,
 )
 
@@ -82,6 +87,30 @@ def test_split_version_two_versions_returns_the_last() -> None:
     inner = with_version(SVG, 1)
     check_picture(with_version(inner, 2))
     assert split_version(with_version(inner, 2)) == (inner, 2)
+
+
+@given(version=st.integers(0, 2**63 - 1))
+def test_parse_version_tells_pictures_from_tombstones(version: int) -> None:
+    assert parse_version(with_version(SVG, version)) == StoredVersion(version)
+    removed = tombstone(version)
+    assert parse_version(removed) == StoredVersion(version, is_removed=True)
+    assert split_version(removed) is None
+    check_picture(removed)
+
+
+@pytest.mark.parametrize(
+    ("stored", "superseded", "accepted"),
+    [
+        (StoredVersion(5), (4,), (None, 5, 6)),
+        (StoredVersion(5, is_removed=True), (None, 4, 5), (6,)),
+        (StoredVersion(0), (), (None, 0, 1)),
+    ],
+)
+def test_supersedes_equal_version_only_if_removed(
+    stored: StoredVersion, superseded: Sequence[int | None], accepted: Sequence[int | None]
+) -> None:
+    assert all(stored.supersedes(version) for version in superseded)
+    assert not any(stored.supersedes(version) for version in accepted)
 
 
 @pytest.mark.parametrize("cut_bytes", range(1, len(with_version(SVG, 123))))

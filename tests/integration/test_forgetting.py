@@ -1,0 +1,437 @@
+"""Users are forgotten in the database, the storage and the caches, and nothing brings them back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from github_banners.api import forgetting as forgetting_module
+from github_banners.api.backends import Backends, to_render_job
+from github_banners.api.forgetting import Forgetting, drop_owners
+from github_banners.api.pictures import PictureCache, draw_locally
+from github_banners.api.png_converter import PngConverter
+from github_banners.api.public_routes import BannerRoutes
+from github_banners.api.response_cache import ResponseCache
+from github_banners.api.user_removal import delete_user, remove_pictures
+from github_banners.database import forgotten_users, users
+from github_banners.database.banners import Banner, select_banner_with_snapshot
+from github_banners.database.change_listener import ChangeListener
+from github_banners.database.connect import Database
+from github_banners.database.forgotten_users import RemovedPicture, UserRows
+from github_banners.database.migrations import migrate
+from github_banners.drawing import draw
+from github_banners.errors import StorageUnavailable, UnknownBanner
+from github_banners.messaging.mapping import RenderJob, to_event
+from github_banners.messaging.schemas import RemoveResponse
+from github_banners.models import Contributions, ContributionYear, Snapshot
+from github_banners.options import BannerOptions, Layout, ShownNumber, Theme
+from github_banners.renderer.updates import parse_update, render_and_store
+from github_banners.serving.framework import Content
+from github_banners.stats.banner_data import read_completed
+from github_banners.stats.fetch import Deadline, no_charge
+from github_banners.stats.snapshots import Invalidations
+from github_banners.storage.folder_store import FolderStore
+from tests.integration.data_services import DataServices
+from tests.integration.database.samples import DAY, HOUR, NOON
+from tests.integration.fake_github import FakeGitHub
+
+pytestmark = pytest.mark.postgres
+
+ADA, BOB = 7, 8
+OWNER_COLUMNS = """
+    select table_name, column_name from information_schema.columns
+    where table_schema = 'public' and (column_name = 'owner_id' or table_name || column_name = 'usersid')
+        and table_name not in ('forgotten_users')
+"""
+
+
+class Scene:
+    """The services of an api and a folder of pictures; Ada has banners of every kind, Bob has one."""
+
+    def __init__(self, database: Database, conninfo: str, store: FolderStore) -> None:
+        self.database = database
+        self.conninfo = conninfo
+        self.store = store
+        self.now = NOON
+        self.events: list[bytes] = []
+        self.failure: Exception | None = None
+        self.github = FakeGitHub(clock=self.clock)
+        self.github.gate.set()
+        self.github.add("Ada", ADA)
+        self.github.add("Bob", BOB)
+        year = ContributionYear(2026, (1, 2, 3), commits=6)
+        self.github.contributions = {ADA: Contributions((year,)), BOB: Contributions((year,))}
+        backends = Backends(
+            draw=draw_locally,
+            store=store.put,
+            read_stored=self._read,
+            publish=self._publish,
+            remove=self.remove,
+        )
+        self.services = DataServices(database, self.github, backends, self.clock)
+        self.dropped: set[int] = set()
+        self.denied: list[str] = []
+        self.forgetting = self.new_forgetting()
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def new_forgetting(self) -> Forgetting:
+        return Forgetting(
+            database=self.database,
+            remove=self.remove,
+            drop_owners=self.dropped.update,
+            deny=self._deny,
+            clock=self.clock,
+        )
+
+    async def remove(self, picture: RemovedPicture) -> RemoveResponse:
+        if self.failure is not None:
+            raise self.failure
+        return await self.store.remove(picture.path, version=picture.version)
+
+    async def create(self, login: str, **options: Any) -> str:
+        created = await self.services.banners.create(
+            login, BannerOptions(**options), deadline=Deadline(10, 10), charge=no_charge
+        )
+        await self.services.drain()
+        return created.name
+
+    async def fill(self) -> list[str]:
+        names = [
+            await self.create("ada", theme=Theme.DARK),
+            await self.create("ada", layout=Layout.ACTIVITY),
+            await self.create("ada", show=(ShownNumber.COMMITS,)),
+        ]
+        await self.create("bob", theme=Theme.DARK)
+        self.github.owners = {
+            "lovelace": self.github.add("Lovelace", ADA),
+            "bob": self.github.owners["bob"],
+        }
+        self.now += HOUR
+        return names
+
+    async def select_banner(self, name: str) -> tuple[Banner, Snapshot]:
+        async with self.database.transaction() as connection:
+            row = await select_banner_with_snapshot(connection, name, now=self.now)
+        assert row is not None
+        return row
+
+    async def event(self, name: str) -> bytes:
+        """Return the event of a banner as it lies in Kafka."""
+        banner, snapshot = await self.select_banner(name)
+        async with self.database.transaction() as connection:
+            shown = await read_completed(connection, snapshot, banner.options, banner.needs)
+        return to_event(to_render_job(banner, shown), produced_at=self.now).to_json()
+
+    async def receive(self, event: bytes) -> None:
+        """Process an event as the renderer does."""
+        job: RenderJob = parse_update(event, now=self.now)
+        await render_and_store(job, draw=draw, store=self.store.put)
+
+    async def forget(self, owner_id: int = ADA) -> UserRows:
+        return await delete_user(self.database, owner_id, clock=self.clock)
+
+    async def tables_of(self, owner_id: int) -> set[str]:
+        """Return the tables with rows of an owner, whatever tables there are."""
+        names = set()
+        async with self.database.transaction() as connection:
+            columns = await (await connection.execute(OWNER_COLUMNS)).fetchall()
+            for table, column in columns:
+                query = SQL("select count(*) from {} where {} = %s").format(
+                    Identifier(table), Identifier(column)
+                )
+                row = await (await connection.execute(query, [owner_id])).fetchone()
+                assert row is not None
+                names |= {table} if row[0] else set()
+        return names
+
+    async def waiting(self) -> list[RemovedPicture]:
+        async with self.database.transaction() as connection:
+            return await forgotten_users.select_removed_pictures(connection, after="", limit=100)
+
+    async def _read(self, name: str) -> bytes | None:
+        picture = await self.store.get(name)
+        return picture.body if picture is not None else None
+
+    async def _publish(self, banner: Banner, snapshot: Snapshot) -> None:
+        self.events.append(
+            to_event(to_render_job(banner, snapshot), produced_at=self.now).to_json()
+        )
+
+    def _deny(self, logins: Collection[str]) -> None:
+        self.denied = list(logins)
+
+
+@pytest.fixture
+async def scene(database: Database, conninfo: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    store = FolderStore(tmp_path / "banners", clock=lambda: services.now)
+    services = Scene(database, conninfo, store)
+    yield services
+    await services.services.close()
+    store.close()
+
+
+async def test_delete_user_leaves_no_row_of_the_user_and_all_of_others(scene: Scene) -> None:
+    await scene.fill()
+    before = await scene.tables_of(ADA)
+    assert before == {
+        "users", "logins", "repositories", "owner_data", "contribution_years", "banners"
+    }  # fmt: skip
+    others = await scene.tables_of(BOB)
+    rows = await scene.forget()
+    assert (rows.users, rows.banners, rows.repositories) == (1, 3, 3)
+    assert rows.data == 2
+    assert await scene.tables_of(ADA) == set()
+    assert await scene.tables_of(BOB) == others
+    assert await scene.forget() == UserRows()
+
+
+async def test_delete_user_renamed_is_found_by_each_login(scene: Scene) -> None:
+    await scene.fill()
+    await scene.services.owners.find_by_login(
+        "lovelace", deadline=Deadline(10, 10), charge=no_charge
+    )
+    await scene.services.drain()
+    async with scene.database.transaction() as connection:
+        matches = [
+            await forgotten_users.select_user(connection, login) for login in ("ADA", "Lovelace")
+        ]
+        assert await forgotten_users.select_user(connection, "nobody") is None
+        counted = await forgotten_users.count_user_rows(connection, ADA)
+    assert matches[0] == matches[1]
+    assert matches[0] is not None
+    assert (matches[0][0].login, matches[0][1]) == ("Lovelace", ["lovelace", "ada"])
+    assert counted == await scene.forget()
+    assert counted.logins == 2
+
+
+async def test_delete_user_many_banners_is_resumed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = await scene.fill()
+    monkeypatch.setattr(forgotten_users, "MAX_DELETED_BANNERS", 2)
+    async with scene.database.transaction() as connection:
+        first = await forgotten_users.delete_user_rows(
+            connection, ADA, now=scene.now, removal_due_at=scene.now
+        )
+        assert first == UserRows(banners=2)
+        assert await forgotten_users.select_user(connection, "ada") is not None
+    rest = await scene.forget()
+    assert (rest.users, rest.banners) == (1, 1)
+    assert {picture.path for picture in await scene.waiting()} == set(names)
+
+
+async def test_late_event_does_not_bring_a_picture_back(scene: Scene) -> None:
+    names = await scene.fill()
+    events = [await scene.event(name) for name in names]
+    await scene.forget()
+    pictures = await scene.waiting()
+    responses = await remove_pictures(scene.database, scene.remove, pictures)
+    assert all(isinstance(response, RemoveResponse) for response in responses)
+    assert await scene.waiting() == []
+    for name, event in zip(names, events, strict=True):
+        await scene.receive(event)
+        assert await scene.store.get(name) is None
+        stored = await scene.store.get_version(name)
+        assert stored is not None
+        assert stored.is_removed
+
+
+async def test_late_save_does_not_bring_the_user_back(scene: Scene) -> None:
+    await scene.fill()
+    requested = await scene.github.fetch("lovelace")
+    late = [(requested, (await scene.select_banner("bob-dark"))[1].stats)]
+    await scene.forget()
+    scene.now += timedelta(seconds=1)
+    async with scene.database.transaction() as connection:
+        assert await users.upsert_owners(connection, late, now=scene.now) == []
+    assert await scene.tables_of(ADA) == set()
+    requested = await scene.github.fetch("lovelace")
+    async with scene.database.transaction() as connection:
+        await users.upsert_owners(connection, [(requested, late[0][1])], now=scene.now)
+    assert await scene.tables_of(ADA) == {"users", "logins", "repositories"}
+
+
+async def test_late_identity_does_not_bring_the_user_back(scene: Scene) -> None:
+    await scene.fill()
+    await scene.services.banners.preview(
+        "ada", BannerOptions(layout=Layout.ACTIVITY), deadline=Deadline(10, 10), charge=no_charge
+    )
+    await scene.forget()
+    scene.services.banners.drop_owners({ADA})
+    scene.github.gate.clear()
+    scene.github.request_arrived.clear()
+    # Requested at the time of `forget`, answered later.
+    request = asyncio.create_task(
+        scene.services.banners.preview(
+            "lovelace",
+            BannerOptions(layout=Layout.ACTIVITY),
+            deadline=Deadline(10, 10),
+            charge=no_charge,
+        )
+    )
+    await scene.github.request_arrived.wait()
+    scene.now += timedelta(seconds=1)
+    scene.github.gate.set()
+    await request
+    await scene.services.drain()
+    assert "users" not in await scene.tables_of(ADA)
+
+
+async def test_new_banner_exceeds_the_tombstone_though_the_clock_is_behind(scene: Scene) -> None:
+    await scene.fill()
+    scene.github.add("ada", ADA)
+    await scene.forget()
+    await remove_pictures(scene.database, scene.remove, await scene.waiting())
+    forgotten_at = scene.now
+    scene.now += timedelta(milliseconds=1)
+    scene.services.banners.drop_owners({ADA})
+    await scene.services.owners.find_by_login("ada", deadline=Deadline(10, 10), charge=no_charge)
+    await scene.services.drain()
+    scene.now = forgotten_at - timedelta(minutes=1)
+    assert await scene.create("ada", theme=Theme.DARK) == "ada-dark"
+    banner, _ = await scene.select_banner("ada-dark")
+    removed = forgotten_at.timestamp() * 1_000_000
+    assert banner.version > removed
+    assert await scene.store.get("ada-dark") is not None
+
+
+async def test_storage_down_is_retried_by_running_services(scene: Scene) -> None:
+    names = await scene.fill()
+    scene.failure = StorageUnavailable("down")
+    await scene.forget()
+    other = scene.new_forgetting()
+    assert await scene.forgetting.run_batch() == 0
+    scene.failure = None
+    # The pictures are leased, also for another process.
+    assert await other.run_batch() == 0
+    assert len(await scene.waiting()) == len(names)
+    scene.now += timedelta(minutes=2)
+    assert await other.run_batch() == len(names)
+    assert await scene.waiting() == []
+    assert [await scene.store.get(name) for name in names] == [None] * 3
+
+
+async def test_remove_pictures_higher_version_meanwhile_stays_listed(scene: Scene) -> None:
+    await scene.fill()
+    await scene.forget()
+    pictures = await scene.waiting()
+    async with scene.database.transaction() as connection:
+        await connection.execute("update removed_pictures set version = version + 1")
+    await remove_pictures(scene.database, scene.remove, pictures)
+    assert len(await scene.waiting()) == len(pictures)
+
+
+async def test_forgetting_reads_denied_logins_and_forgotten_users_once(scene: Scene) -> None:
+    await scene.fill()
+    await scene.forgetting.run_batch()
+    assert (scene.dropped, scene.denied) == (set(), [])
+    async with scene.database.transaction() as connection:
+        await forgotten_users.insert_denied_logins(connection, ["Ada", "ada"], now=scene.now)
+    await scene.forget()
+    await scene.forgetting.run_batch()
+    assert (scene.dropped, scene.denied) == ({ADA}, ["ada"])
+    scene.dropped.clear()
+    await scene.forgetting.run_batch()
+    assert scene.dropped == set()
+    scene.now += timedelta(seconds=1)
+    await scene.services.owners.find_by_login(
+        "lovelace", deadline=Deadline(10, 10), charge=no_charge
+    )
+    await scene.services.drain()
+    await scene.forget()
+    await scene.forgetting.run_batch()
+    assert scene.dropped == {ADA}
+    scene.dropped.clear()
+    async with scene.database.transaction() as connection:
+        assert await forgotten_users.delete_denied_login(connection, "ADA")
+        assert not await forgotten_users.delete_denied_login(connection, "ada")
+    await scene.forgetting.run_batch()
+    assert (scene.dropped, scene.denied) == (set(), [])
+    scene.now += 8 * DAY
+    await scene.forgetting.run_batch()
+    async with scene.database.transaction() as connection:
+        assert not await forgotten_users.select_forgotten(connection, since=NOON - DAY)
+
+
+async def test_forgetting_is_woken_up_by_notifications(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.fill()
+    invalidations = Invalidations(clock=scene.clock)
+    listener = ChangeListener(
+        scene.conninfo,
+        database=scene.database,
+        invalidations=invalidations,
+        on_forgotten=scene.forgetting.wake,
+    )
+    tasks = [asyncio.create_task(work()) for work in (listener.run, scene.forgetting.run)]
+    try:
+        async with asyncio.timeout(20):
+            while not invalidations.is_listening:  # noqa: ASYNC110 - a property, no event
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(forgetting_module, "_IDLE_SECONDS", 3600)
+            await scene.forget()
+            while not scene.dropped or await scene.waiting():  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.01)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert scene.dropped == {ADA}
+
+
+async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
+    names = await scene.fill()
+    scene.now = NOON
+    pictures = PictureCache(clock=scene.clock, memory_bytes=1 << 20)
+    cache = ResponseCache(pictures, clock=scene.clock)
+    png_converter = PngConverter(
+        worker=cast("Any", None), memory_bytes=1 << 20, count=lambda _: None
+    )
+    for name in [*names, "bob-dark"]:
+        request = await scene.services.banners.get_by_name(
+            name, deadline=Deadline(10, 10), charge=no_charge
+        )
+        cached = await pictures.draw(request, deadline=Deadline(10, 10))
+        cache.put(f"/banners/{name}".encode(), request.key, banner=name)
+        png_converter._cached.put(cached.picture.digest, Content.png(b"png"))
+    await scene.services.drain()
+    routes = SimpleNamespace(
+        banners=scene.services.banners, pictures=pictures, cache=cache, png_converter=png_converter
+    )
+    await scene.forget()
+    drop_owners(cast("BannerRoutes", routes), {ADA})
+    owners = scene.services.owners
+    assert owners.cache.get(ADA) is owners.cache.get_by_login("ada") is None
+    assert owners.writer.unsaved.get(ADA) is None
+    assert (len(pictures), len(png_converter._cached)) == (1, 1)
+    assert cache.get(b"/banners/ada-dark") is None
+    assert cache.get(b"/banners/bob-dark") is not None
+    for name in names:
+        with pytest.raises(UnknownBanner):
+            await scene.services.banners.get_by_name(
+                name, deadline=Deadline(10, 10), charge=no_charge
+            )
+
+
+async def test_forgotten_tables_may_be_used_by_roles_that_use_users(empty_conninfo: str) -> None:
+    """A role that is not the owner of the tables gets the same rights on the new ones."""
+    with psycopg.connect(empty_conninfo, autocommit=True) as admin:
+        admin.execute("drop role if exists banners_service")
+        admin.execute("create role banners_service")
+        admin.execute("alter default privileges grant insert on tables to banners_service")
+    await migrate(empty_conninfo)
+    query = "select has_table_privilege('banners_service', %s, 'select, insert, update, delete')"
+    with psycopg.connect(empty_conninfo, autocommit=True) as admin:
+        for table in ("forgotten_users", "removed_pictures", "denied_logins"):
+            assert admin.execute(query, [table]).fetchone() == (True,)
+        admin.execute("drop owned by banners_service")
+        admin.execute("drop role banners_service")
