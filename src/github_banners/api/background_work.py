@@ -1,8 +1,4 @@
-"""
-Build the background tasks of the api that need the database, and what they work with.
-
-`background_tasks` runs them once the database is migrated.
-"""
+"""Build the background tasks of the api that need the database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -74,7 +70,7 @@ def build_background_work(
         on_forgotten=forgetting.wake,
     )
     measurements = _build_measurements(database, github, metrics, clock=clock)
-    work: dict[str, Callable[[], Awaitable[None]]] = {
+    return {
         "refresh": refresh.run,
         "data refresh": data_refresh.run,
         "versions": refresh.raise_versions,
@@ -82,11 +78,10 @@ def build_background_work(
         "changes": change_listener.run,
         "forgotten users": forgetting.run,
         "gone users": gone_users.run,
-        "measurements": measurements.run,
         "requests": partial(_record_requests, routes.cache, refresh),
+        "measurements": measurements.run,
         "token owners": partial(group_by_account, github.sender, clock=clock),
     }
-    return work
 
 
 def _build_refreshes(

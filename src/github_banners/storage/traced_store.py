@@ -1,4 +1,4 @@
-"""A store whose writes are recorded in traces; used only while traces are on."""
+"""A store whose writes and removals are recorded in traces; used only while traces are on."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -23,7 +23,7 @@ def trace_store(store: Store, *, tracing: Tracing) -> Store:
 
 class _TracedStore:
     """
-    A `Store` that records writes.
+    A `Store` that records writes and removals.
 
     The picture of a batch is recorded in its own trace, for as long as the whole batch takes.
     """
@@ -55,10 +55,9 @@ class _TracedStore:
             return await self._store.put_many(banners)
 
     async def remove(self, path: str, *, version: int) -> RemoveResponse:
-        """Replace a picture by a tombstone within a span."""
-        with self._start_span(
-            "remove banner", attributes={"banners.path": path, "banners.version": version}
-        ):
+        """Remove a picture within a span."""
+        attributes: dict[str, str | int] = {"banners.path": path, "banners.version": version}
+        with self._start_span("remove banner", attributes=attributes):
             return await self._store.remove(path, version=version)
 
     async def get(self, path: str) -> StoredPicture | None:
@@ -70,7 +69,7 @@ class _TracedStore:
         return await self._store.get_version(path)
 
     def list_paths(self) -> AsyncIterator[list[str]]:
-        """List the paths of all stored pictures."""
+        """List the paths of all stored pictures and tombstones."""
         return self._store.list_paths()
 
     def _span(self, request: StoreRequest) -> AbstractContextManager[str]:

@@ -38,20 +38,20 @@ class Stored:
         self.backends = Backends(
             draw=draw_locally,
             store=self.store,
+            remove=self.remove,
             read_stored=self.read,
             publish=self.publish,
-            remove=self.remove,
         )
 
     async def store(self, request: StoreRequest) -> None:
         if self.is_down:
             raise StorageUnavailable
 
+    async def remove(self, picture: RemovedPicture) -> RemoveResponse:
+        raise NotImplementedError
+
     async def read(self, name: str) -> None:
         return None
-
-    async def remove(self, picture: RemovedPicture) -> RemoveResponse:
-        return RemoveResponse(url=picture.path)
 
     async def publish(self, banner: Banner, snapshot: Snapshot) -> None:
         pass
