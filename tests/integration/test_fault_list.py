@@ -731,7 +731,7 @@ def functions_that_execute() -> set[str]:
 
 def names_of_background_tasks() -> set[str]:
     """Return the names of the api's background tasks."""
-    tree = ast.parse((SOURCE / "api/api_service.py").read_text())
+    tree = ast.parse((SOURCE / "api/background_work.py").read_text())
     [work] = [
         node.value
         for node in ast.walk(tree)

@@ -1,4 +1,8 @@
-"""Build the background tasks of the api that need the database."""
+"""
+Build the background tasks of the api that need the database, and what they work with.
+
+`background_tasks` runs them once the database is migrated.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -70,7 +74,7 @@ def build_background_work(
         on_forgotten=forgetting.wake,
     )
     measurements = _build_measurements(database, github, metrics, clock=clock)
-    return {
+    work: dict[str, Callable[[], Awaitable[None]]] = {
         "refresh": refresh.run,
         "data refresh": data_refresh.run,
         "versions": refresh.raise_versions,
@@ -78,10 +82,11 @@ def build_background_work(
         "changes": change_listener.run,
         "forgotten users": forgetting.run,
         "gone users": gone_users.run,
-        "requests": partial(_record_requests, routes.cache, refresh),
         "measurements": measurements.run,
+        "requests": partial(_record_requests, routes.cache, refresh),
         "token owners": partial(group_by_account, github.sender, clock=clock),
     }
+    return work
 
 
 def _build_refreshes(
