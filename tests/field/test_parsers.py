@@ -393,8 +393,8 @@ CASES = [
     ),
     Case(
         "storage: the version of a removal",
-        ("storage.banner_routes:_parse_version",),
-        banner_routes._parse_version,
+        ("storage.banner_routes:parse_version",),
+        banner_routes.parse_version,
         "1796000000",
         texts,
     ),

@@ -17,6 +17,7 @@ from github_banners.api.forgetting import Forgetting, drop_owners
 from github_banners.api.pictures import PictureCache, draw_locally
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.public_routes import BannerRoutes
+from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.user_removal import delete_user, remove_pictures
 from github_banners.database import forgotten_users, users
@@ -32,7 +33,6 @@ from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Contributions, ContributionYear, Snapshot
 from github_banners.options import BannerOptions, Layout, ShownNumber, Theme
 from github_banners.renderer.updates import parse_update, render_and_store
-from github_banners.serving.framework import Content
 from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Deadline, no_charge
 from github_banners.stats.snapshots import Invalidations
@@ -40,6 +40,7 @@ from github_banners.storage.folder_store import FolderStore
 from tests.integration.data_services import DataServices
 from tests.integration.database.samples import DAY, HOUR, NOON
 from tests.integration.fake_github import FakeGitHub
+from tests.unit.api.test_png_converter import WorkerStub
 
 pytestmark = pytest.mark.postgres
 
@@ -394,15 +395,18 @@ async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
     pictures = PictureCache(clock=scene.clock, memory_bytes=1 << 20)
     cache = ResponseCache(pictures, clock=scene.clock)
     png_converter = PngConverter(
-        worker=cast("Any", None), memory_bytes=1 << 20, count=lambda _: None
+        worker=cast("Any", WorkerStub()), memory_bytes=1 << 20, count=lambda _: None
     )
+    charge = ClientCharge("client", RateLimiter(per_second=1_000))
+    drawn = []
     for name in [*names, "bob-dark"]:
         request = await scene.services.banners.get_by_name(
             name, deadline=Deadline(10, 10), charge=no_charge
         )
         cached = await pictures.draw(request, deadline=Deadline(10, 10))
         cache.put(f"/banners/{name}".encode(), request.key, banner=name)
-        png_converter._cached.put(cached.picture.digest, Content.png(b"png"))
+        await png_converter.to_png(cached.picture, charge=charge, deadline=Deadline(10, 10))
+        drawn.append(cached.picture)
     await scene.services.drain()
     routes = SimpleNamespace(
         banners=scene.services.banners, pictures=pictures, cache=cache, png_converter=png_converter
@@ -412,7 +416,8 @@ async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
     owners = scene.services.owners
     assert owners.cache.get(ADA) is owners.cache.get_by_login("ada") is None
     assert owners.writer.unsaved.get(ADA) is None
-    assert (len(pictures), len(png_converter._cached)) == (1, 1)
+    assert len(pictures) == 1
+    assert [svg for svg in drawn if png_converter.get_cached(svg)] == drawn[-1:]
     assert cache.get(b"/banners/ada-dark") is None
     assert cache.get(b"/banners/bob-dark") is not None
     for name in names:

@@ -13,6 +13,7 @@ from github_banners.api.base_path import is_below
 from github_banners.options import CARDS, STREAK_LOGIN, STREAK_PATH, translate_url
 
 PREVIEW_PATH = "/banners/preview"
+_OUR_PREFIX = "/banners/"
 
 COMPATIBLE_PATHS = tuple(card.path for card in CARDS if card.path != STREAK_PATH)
 """The paths of other services that are none of ours: all but the one of our page."""
@@ -26,7 +27,7 @@ class TranslateUrlMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, with the URL of a preview if the request has a URL of theirs."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not scope["path"].startswith(_OUR_PREFIX):
             query = translate_url(scope["path"], scope["query_string"].decode(errors="replace"))
             if query is not None:
                 is_streak = scope["path"].rstrip("/") == STREAK_PATH.rstrip("/")

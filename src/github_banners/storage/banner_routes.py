@@ -82,13 +82,13 @@ class StorageRoutes:
 
     async def remove_banner(self, request: Request) -> Response:
         """Remove a picture up to the version in the query, and refuse such pictures from then on."""
-        version = _parse_version(request.query_params.get("version", ""))
+        version = parse_version(request.query_params.get("version", ""))
         response = await self.store.remove(request.path_params["name"], version=version)
         _log.info("banner.removed", url=response.url, version=version, was_there=response.removed)
         return to_starlette_response(json_response(200, response.to_json(), {}))
 
 
-def _parse_version(text: str) -> int:
+def parse_version(text: str) -> int:
     """
     Parse the version of a removal.
 
