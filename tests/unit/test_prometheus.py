@@ -218,6 +218,12 @@ def test_every_metric_is_documented(exported: Mapping[str, Mapping[str, set[str]
     assert {name for name in names if f"`{name}" not in OPERATIONS} == set()
 
 
+def test_all_jobs_of_the_dashboard_are_those_of_the_services() -> None:
+    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+    job = variables["job"]
+    assert f'up{{job=~"{job["allValue"]}"}}' in job["definition"]
+
+
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     cells: set[tuple[int, int]] = set()
