@@ -1,11 +1,14 @@
 """A second broker that joins Apache Kafka, and partitions that move between the two."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 
 from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import free_port
@@ -57,38 +60,39 @@ def second_broker(first: Broker) -> Iterator[SecondBroker]:
 
 
 def move_partitions(broker: Broker, *, topics: Sequence[str], node: int) -> None:
-    """Move all partitions of topics to the broker `node`, and wait until they are there."""
-    address = ("--bootstrap-server", broker.addresses[0])
-    described = _run_java("tools", "org.apache.kafka.tools.TopicCommand", *address, "--describe")
-    partitions = sorted(
-        {
-            (words[1], int(words[3]))
-            for words in map(str.split, described.splitlines())
-            if words[:1] == ["Topic:"] and words[2] == "Partition:" and words[1] in topics
-        }
-    )
-    assert {topic for topic, _ in partitions} == set(topics)
+    """Move all partitions of topics to the broker `node`, and wait until it leads them."""
+    leaders = asyncio.run(_find_leaders(broker.addresses, topics))
+    moves = [
+        {"topic": topic, "partition": partition, "replicas": [node]} for topic, partition in leaders
+    ]
     file = broker.folder / "reassignment.json"
-    file.write_text(
-        json.dumps(
-            {
-                "version": 1,
-                "partitions": [
-                    {"topic": topic, "partition": partition, "replicas": [node]}
-                    for topic, partition in partitions
-                ],
-            }
-        )
-    )
+    file.write_text(json.dumps({"version": 1, "partitions": moves}))
     tool = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
-    arguments = (*address, "--reassignment-json-file", str(file))
-    _run_java("tools", tool, *arguments, "--execute")
+    address = ("--bootstrap-server", broker.addresses[0])
+    _run_java("tools", tool, *address, "--reassignment-json-file", str(file), "--execute")
 
     def is_moved() -> bool:
-        report = _run_java("tools", tool, *arguments, "--verify")
-        return report.count("is completed") == len(partitions)
+        leaders = asyncio.run(_find_leaders(broker.addresses, topics))
+        return len(leaders) == len(moves) and set(leaders.values()) == {node}
 
     wait_until(is_moved, limit=_TOOL_SECONDS)
+
+
+async def _find_leaders(
+    addresses: Sequence[str], topics: Sequence[str]
+) -> dict[tuple[str, int], int]:
+    """Return the leader of each partition: (topic, partition) -> id of the broker."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(topics)
+    finally:
+        await admin.close()
+    return {
+        (topic["topic"], partition["partition"]): partition["leader"]
+        for topic in described
+        for partition in topic["partitions"]
+    }
 
 
 def _run_java(jars: str, *command: str) -> str:
