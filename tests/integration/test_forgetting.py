@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from github_banners.api import banner_service
 from github_banners.api import forgetting as forgetting_module
 from github_banners.api.backends import Backends, to_render_job
 from github_banners.api.forgetting import Forgetting, drop_owners
@@ -21,13 +22,13 @@ from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.user_removal import delete_user, remove_pictures
 from github_banners.database import forgotten_users, users
-from github_banners.database.banners import Banner, select_banner_with_snapshot
+from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.change_listener import ChangeListener
-from github_banners.database.connect import Database
+from github_banners.database.connect import Connection, Database
 from github_banners.database.forgotten_users import RemovedPicture, UserRows
 from github_banners.database.migrations import migrate
 from github_banners.drawing import draw
-from github_banners.errors import StorageUnavailable, UnknownBanner
+from github_banners.errors import OwnerNotStored, StorageUnavailable, UnknownBanner
 from github_banners.messaging.mapping import RenderJob, to_event
 from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Contributions, ContributionYear, Snapshot
@@ -386,6 +387,38 @@ async def test_forgetting_drops_what_an_earlier_request_caches_later(scene: Scen
     scene.now += timedelta(minutes=1)
     await scene.forgetting.run_batch()
     assert scene.services.owners.cache.get(ADA) is None
+
+
+async def test_create_banner_of_a_user_forgotten_meanwhile_is_unavailable(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.fill()
+    ensure_persisted = scene.services.owners.ensure_persisted
+
+    async def ensure_and_forget(snapshot: Snapshot, *, deadline: Deadline) -> None:
+        await ensure_persisted(snapshot, deadline=deadline)
+        await scene.forget()
+
+    monkeypatch.setattr(scene.services.owners, "ensure_persisted", ensure_and_forget)
+    with pytest.raises(OwnerNotStored) as error_info:
+        await scene.create("ada", theme=Theme.AUTO)
+    assert error_info.value.status == 503
+    assert scene.database.is_available
+    assert await scene.tables_of(ADA) == set()
+
+
+async def test_create_existing_banner_of_a_user_forgotten_meanwhile_returns_its_name(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, *_ = await scene.fill()
+
+    async def insert_and_forget(connection: Connection, **values: Any) -> tuple[Banner, bool]:
+        inserted = await insert_banner(connection, **values)
+        await scene.forget()
+        return inserted
+
+    monkeypatch.setattr(banner_service, "insert_banner", insert_and_forget)
+    assert await scene.create("ada", theme=Theme.DARK) == name
 
 
 async def test_forgetting_is_woken_up_by_notifications(
