@@ -24,6 +24,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     │   ├── Overloaded                   too much work is queued
     │   ├── GitHubUnavailable            GitHub is unavailable
     │   ├── DatabaseUnavailable          PostgreSQL is unavailable
+    │   ├── OwnerNotStored               the owner was removed meanwhile
     │   ├── UnreadableBanner             the row of a banner can't be read
     │   ├── RendererUnavailable          the renderer is unavailable
     │   ├── StorageUnavailable           can't store banner
@@ -280,6 +281,10 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL is unavailable."""
 
     explanation_kind = ExplanationKind.NUMBERS_UNAVAILABLE
+
+
+class OwnerNotStored(Unavailable):
+    """The row of an owner is missing, since the owner was removed during the request."""
 
 
 class UnreadableBanner(Unavailable):

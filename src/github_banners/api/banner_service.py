@@ -176,6 +176,7 @@ class BannerService:
 
         :raises UserNotServed: this instance does not serve the user
         :raises TooManyBanners: the owner has the maximum number of banners
+        :raises OwnerNotStored: the user was removed meanwhile
         :raises DatabaseUnavailable: PostgreSQL is down
         """
         self._served_users.require(login)
@@ -226,8 +227,9 @@ class BannerService:
         """
         Insert a banner and schedule its data.
 
-        Return it, the snapshot that its version refers to, and if it is new. The snapshot is None if
-        data that was just fetched is not saved yet: then the outbox draws and stores the banner.
+        Return it, the snapshot that its version refers to, and if it is new. The snapshot is None for
+        an existing banner, and if data that was just fetched is not saved yet: then the outbox draws
+        and stores the banner.
         """
         names = candidate_banner_names(owner.login, options, owner_id=owner.id)
         now = self._clock()
@@ -240,15 +242,17 @@ class BannerService:
             needs=needs,
             max_banners=self._max_banners_per_user,
         )
-        if is_new:
-            await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
-            await schedule_data(connection, [owner.id], now=now, interval=self._refresh_interval)
+        if not is_new:
+            # Its owner is not locked, and may be removed meanwhile.
+            return banner, None, False
+        await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
+        await schedule_data(connection, [owner.id], now=now, interval=self._refresh_interval)
         (snapshot,) = await select_snapshots(connection, [owner.id], now=now)
         try:
             completed = await read_completed(connection, snapshot, options, needs)
         except (LookupError, NotFound, TokenRequired):
-            return banner, None, is_new
-        return banner, completed, is_new
+            return banner, None, True
+        return banner, completed, True
 
     async def _store(self, banner: Banner, snapshot: Snapshot, deadline: Deadline) -> None:
         """Draw and store a new banner; on failure the outbox does it later."""

@@ -1,9 +1,10 @@
 """
 Removes what is left of forgotten users: pictures in the storage, and cache entries of this process.
 
-Every process drops what its caches have of forgotten users, and takes over the denied logins. Pictures
-are removed by one process at a time, if the command that deleted the rows has not removed them. It is
-woken up by notifications of PostgreSQL, and looks once a minute in case they do not arrive.
+Every process drops what its caches have of forgotten users, at each look for ten minutes, and takes
+over the denied logins. Pictures are removed by one process at a time, if the command that deleted the
+rows has not removed them. It is woken up by notifications of PostgreSQL, and looks once a minute in
+case they do not arrive.
 """
 
 import asyncio
@@ -114,9 +115,10 @@ class Forgetting:
             denied = await forgotten_users.select_denied_logins(connection)
         self._read_since = now
         self._deny(denied)
-        # A user may be forgotten again.
-        if new := {owner_id for owner_id, _ in forgotten - self._dropped}:
-            self._drop_owners(new)
+        if forgotten:
+            # Also those dropped before: a request that began earlier may have cached something since.
+            self._drop_owners({owner_id for owner_id, _ in forgotten})
+        if new := forgotten - self._dropped:
             _log.info("forgetting.cache_entries_dropped", owners=len(new))
         self._dropped = forgotten
 

@@ -82,9 +82,10 @@ class ServedUsers:
 
     def may_serve_name(self, name: str) -> bool:
         """
-        Return whether the owner of a permanent banner is surely served, by the banner's name alone.
+        Return whether the owner of a permanent banner may be served, as far as the banner's name tells.
 
-        A name begins with its owner's login and a hyphen, but logins may contain hyphens too.
+        A name begins with its owner's login and a hyphen, but logins may contain hyphens too: no
+        denied login may begin it, and an allowed one has to, which need not be the owner's.
         """
         parts = name.lower().split("-")
         logins = {"-".join(parts[:count]) for count in range(1, len(parts))}

@@ -74,7 +74,7 @@ def forget(
             sys.exit(1 if stored.is_empty else 0)
         if stored.is_empty and not deny:
             sys.exit(1)
-        _confirm(is_confirmed=yes)
+        _confirm(is_confirmed=yes or stored.is_empty)
         removal = _run(
             settings,
             remove_user(settings, stored, conninfo=conninfo, location=location, deny=deny),

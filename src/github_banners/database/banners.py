@@ -15,7 +15,7 @@ from psycopg.sql import SQL
 from github_banners.database import users
 from github_banners.database.banner_versions import latest_version
 from github_banners.database.session import Connection
-from github_banners.errors import TooManyBanners, UnreadableBanner
+from github_banners.errors import OwnerNotStored, TooManyBanners, UnreadableBanner
 from github_banners.models import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
 from github_banners.options import (
     BannerOptions,
@@ -112,7 +112,8 @@ async def insert_banner(
     If the owner has a banner with these options, that is returned. From then on the owner is
     refreshed in the background.
 
-    :raises LookupError: the owner is not stored, or all names belong to other banners
+    :raises OwnerNotStored: the owner is not stored
+    :raises LookupError: all names belong to other banners
     :raises TooManyBanners: the owner already has `max_banners` banners
     """
     if existing := await _select_by_options(conn, owner_id, options):
@@ -200,7 +201,7 @@ async def _mark_due(conn: Connection, owner_id: int, now: datetime, *, needs: Se
     parameters = [DataKind.REPOSITORIES in needs, now, owner_id]
     row = await (await conn.execute(query, parameters)).fetchone()
     if row is None:
-        raise LookupError(f"owner {owner_id} is not stored")
+        raise OwnerNotStored(f"owner {owner_id} is not stored")
     version, removed_version = row
     # A version from a wrong clock must not become the banner's version.
     version = version if version <= latest_version(now) else 0

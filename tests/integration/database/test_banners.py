@@ -13,7 +13,7 @@ from github_banners.database.banners import (
 )
 from github_banners.database.connect import Connection, Database
 from github_banners.database.users import upsert_owners
-from github_banners.errors import TooManyBanners
+from github_banners.errors import OwnerNotStored, TooManyBanners
 from github_banners.models import to_epoch_microseconds
 from github_banners.options import BannerOptions, HideableField, Theme, candidate_banner_names
 from tests.integration.database.samples import HOUR, NOON, fetched_owner
@@ -116,7 +116,7 @@ async def test_insert_banner_taken_name_uses_next(conn: Connection) -> None:
 
 
 async def test_insert_banner_unknown_owner_raises(conn: Connection) -> None:
-    with pytest.raises(LookupError):
+    with pytest.raises(OwnerNotStored):
         await insert(conn)
 
 
