@@ -177,7 +177,8 @@ class Repository:
             entry = f"100644,{blob},{path}"
             if self._run("update-index", "--add", "--cacheinfo", entry).returncode:
                 raise ActionError(
-                    f"{path} can't be added: a file of the repository is in its place."
+                    f"{path} can't be added: something else is in its place in the repository,"
+                    " or git refuses the name."
                 )
         tree = self._git("write-tree")
         if parent is not None and tree == self._git("rev-parse", f"{parent}^{{tree}}"):

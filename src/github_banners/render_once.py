@@ -134,7 +134,11 @@ def ensure_writable(path: Path) -> None:
 
     :raises ConfigurationError: the file can't be written
     """
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise ConfigurationError(f"Can't write {path}: {error.strerror}.") from error
+    if is_folder:
         raise ConfigurationError(f"Can't write {path}: it is a folder.")
     # A regular file is replaced, which needs permission for its folder; a device is written to.
     is_regular = path.is_file() or not path.exists()

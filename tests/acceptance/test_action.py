@@ -225,3 +225,20 @@ def test_install_names_unsupported_runner(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stdout.startswith("::error::github-banners runs on Linux and macOS")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_install_ignores_modules_of_the_checkout(tmp_path: Path) -> None:
+    (tmp_path / "venv.py").write_text("open('replaced', 'w').close()")
+    step = STEPS["Install"]
+    # No folder, so that the installation ends before it downloads packages.
+    env = environment(RUNNER_OS="Linux", RUNNER_TEMP="/dev/null", GITHUB_ACTION_PATH=str(CHECKOUT))
+    result = subprocess.run(
+        ["bash", "-c", step["run"]],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "::error::Python's module venv does not work" in result.stdout
+    assert not (tmp_path / "replaced").exists()

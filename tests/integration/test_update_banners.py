@@ -207,6 +207,13 @@ def test_publish_keeps_file_in_place_of_folder(
         repository.publish(drawings, branch="main", message="Update")
 
 
+def test_publish_path_that_git_refuses_says_so(repository: Repository, drawings: Path) -> None:
+    (drawings / "git~1").mkdir()
+    (drawings / "git~1" / "banner.svg").write_bytes(NEW)
+    with pytest.raises(ActionError, match=r"git~1/banner.svg can't be added: .* git refuses"):
+        repository.publish(drawings, branch="main", message="Update")
+
+
 def test_publish_replaces_symlink(repository: Repository, remote: Remote, drawings: Path) -> None:
     (remote.work / "banner.svg").unlink()
     (remote.work / "banner.svg").symlink_to("README.md")

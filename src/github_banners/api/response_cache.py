@@ -110,7 +110,10 @@ class ResponseCache:
     def _normalize_public_target(self, target: bytes) -> bytes | None:
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
-        elif not target.startswith(_BANNERS) and len(target) <= _MAX_TARGET_BYTES:
+        elif not target.startswith(_BANNERS):
+            # The framework ends a target at its `#`.
+            if len(target) > _MAX_TARGET_BYTES or b"#" in target:
+                return None
             target = to_preview_target(target, base_path=self._base_path) or target
         return normalize_target(target)
 

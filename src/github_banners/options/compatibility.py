@@ -310,7 +310,7 @@ def translate(card: Card, query: Query) -> dict[str, str]:
     translated = {
         name: _to_query_value(value) for name, value in msgspec.to_builtins(options).items()
     }
-    # What can't be drawn without is passed on even if it is invalid: the preview explains it.
+    # Options without which nothing is drawn are passed on even if invalid: the preview explains them.
     required = {name: raw[name] for name in ("username", "layout", "repo", "format") if name in raw}
     return {**required, **translated}
 

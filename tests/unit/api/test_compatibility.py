@@ -76,6 +76,26 @@ def test_to_preview_target_returns_preview_of_other_services_only(
 
 
 @pytest.mark.parametrize(
+    "target",
+    [
+        "/api?username=ada&theme=dark&theme=nord&hide=stars&hide=prs",
+        "/api/?USERNAME=ada&amp;theme=dark&amp;amp;hide_border=1&v=1",
+        "/api/top-langs/?username=ada&hide=C++,c%23&custom_title=%C3%A9%20%26%FF+x",
+        "/api/pin?repo=ada%2Fengine&username=a%20b&username=",
+        "/api/gist?id=1&bg_color=30,e96443,904e95",
+        "/?user=ada&type=png&x=" + "1" * 900,
+        "//?&&user=ada&=",
+        "/api?" + "username=ada&" * 101,
+    ],
+)
+async def test_to_preview_target_is_the_url_that_the_application_caches(target: str) -> None:
+    path, _, query = await scope_seen(target)
+    preview = f"{path}?{query.decode()}".encode()
+    assert path == "/banners/preview"
+    assert to_preview_target(target.encode(), base_path=b"") == preview
+
+
+@pytest.mark.parametrize(
     ("path", "label"),
     [
         ("/api", "/api"),

@@ -131,6 +131,7 @@ async def test_respond_urls_of_other_services_share_the_preview(target: bytes) -
     assert service.respond(target) is service.respond(preview)
     assert service.respond(target.replace(b"dark", b"nord")) is None
     assert service.respond(target + b"&v=" + b"1" * 1024) is None
+    assert service.respond(target + b"#&v=1") is None
     assert len(service.cache.targets) == 1
 
 

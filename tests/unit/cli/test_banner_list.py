@@ -99,7 +99,11 @@ def test_written_banner_stays_in_folder(tmp_path: Path) -> None:
     (folder / "file").touch()
     write_banner(folder, PurePosixPath("a/b/banner.svg"), b"<svg/>")
     assert (folder / "a/b/banner.svg").read_bytes() == b"<svg/>"
-    for path, message in (("link/banner.svg", "symlink"), ("file/banner.svg", "Can't write")):
+    for path, message in (
+        ("link/banner.svg", "symlink"),
+        ("file/banner.svg", "Can't write"),
+        (f"{'a' * 300}.svg", "File name too long"),
+    ):
         with pytest.raises(ConfigurationError, match=message):
             write_banner(folder, PurePosixPath(path), b"<svg/>")
     assert not (tmp_path / "banner.svg").exists()
