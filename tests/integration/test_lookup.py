@@ -13,13 +13,15 @@ from structlog.testing import capture_logs
 from github_banners.database import connect, users
 from github_banners.database.connect import Database
 from github_banners.errors import (
+    BannersError,
     DatabaseUnavailable,
     FetchPending,
     GitHubUnavailable,
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.models import Owner
+from github_banners.messaging.tracing import bound_trace_id, trace_context
+from github_banners.models import Owner, OwnerRepositories
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
@@ -106,6 +108,28 @@ async def test_find_by_login_soft_stale_returns_at_once_and_refreshes_once(scene
     new = await scene.find()
     assert (new.snapshot.stats.total_repos, new.freshness) == (4, Freshness.FRESH)
     assert scene.github.requests == ["ada", "#7"]
+
+
+async def test_batch_of_soft_stale_owners_is_not_in_the_trace_of_a_request(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.find()
+    await scene.lookup.drain()
+    scene.now += 11 * MINUTE
+    traces: list[str] = []
+    fetch_many = scene.github.fetch_many
+
+    async def fetch_traced(
+        owners: Sequence[Owner], **options: Any
+    ) -> list[OwnerRepositories | BannersError]:
+        traces.append(bound_trace_id())
+        return await fetch_many(owners, **options)
+
+    monkeypatch.setattr(scene.github, "fetch_many", fetch_traced)
+    with trace_context():
+        assert (await scene.find()).freshness is Freshness.SOFT_STALE
+    await scene.lookup.drain()
+    assert traces == [""]
 
 
 async def test_find_by_login_many_soft_stale_owners_are_fetched_in_batches(scene: Scene) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from github_banners.api import outbox
+from github_banners.api import data_refresh, outbox, refresh
 from github_banners.app import distributed
 from github_banners.app.distributed import open_distributed_api
 from github_banners.messaging.testing import MemoryBroker
@@ -153,9 +154,11 @@ async def open_deployment(
     deployment.collect()
 
 
-async def post_banner(deployment: Deployment) -> None:
+async def post_banner(deployment: Deployment, **options: str) -> None:
     headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-    response = await deployment.http.post("/banners", json={"username": LOGIN}, headers=headers)
+    response = await deployment.http.post(
+        "/banners", json={"username": LOGIN, **options}, headers=headers
+    )
     assert response.status_code == 201
 
 
@@ -216,3 +219,38 @@ async def test_banner_that_is_stored_later_is_one_trace_through_kafka(
     batch = next(span for _, span in deployment.spans.values() if span.name == "store batch")
     assert f"{batch.links[0].context.trace_id:032x}" == TRACE
     assert_no_secret_in(deployment)
+
+
+async def test_refreshed_batch_is_one_trace_with_its_requests_and_transactions(
+    conninfo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (refresh, data_refresh):
+        monkeypatch.setattr(module, "_IDLE_SECONDS", 0.05)
+    async with open_deployment(conninfo, tmp_path, monkeypatch) as deployment:
+        await post_banner(deployment, layout="activity")
+        async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+            await connection.execute("update users set due_at = '2026-01-01'")
+            await connection.execute("update owner_data set due_at = '2026-01-01'")
+            async with asyncio.timeout(20):
+                while await is_due(connection):  # noqa: ASYNC110 - a row has no event
+                    await asyncio.sleep(0.05)
+    for name in ("refresh users", "refresh data"):
+        (batch,) = [span for _, span in deployment.spans.values() if span.name == name]
+        assert batch.parent is None
+        assert dict(batch.attributes or {}) == {"banners.batch_size": 1}
+        in_trace = {
+            span.name
+            for _, span in deployment.spans.values()
+            if trace_id_of(span) == trace_id_of(batch)
+        }
+        assert in_trace >= {name, "POST", "transaction"}
+    assert_no_secret_in(deployment)
+
+
+async def is_due(connection: AsyncConnection) -> bool:
+    query = """
+        select exists (select from users where due_at < now())
+            or exists (select from owner_data where due_at < now())
+    """
+    row = await (await connection.execute(query)).fetchone()
+    return row != (False,)

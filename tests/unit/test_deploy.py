@@ -85,6 +85,12 @@ def test_secrets_of_the_api_are_unset_in_other_services(name: str) -> None:
     ] * 4
 
 
+@pytest.mark.parametrize("name", ["api-psgr", "sandbox"])
+def test_secrets_of_the_services_are_unset_in_other_containers(name: str) -> None:
+    secrets = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS", "OTEL_EXPORTER_OTLP_HEADERS")
+    assert {SERVICES[name]["environment"][secret] for secret in secrets} == {""}
+
+
 @pytest.mark.parametrize("name", ["renderer", "storage", "migrate"])
 def test_files_of_users_are_read_by_the_api_only(name: str) -> None:
     # They are mounted into its container alone, and a missing file is an error.

@@ -21,6 +21,7 @@ NGINX = CHECKOUT / "deploy/nginx"
 OURS = ("api", "renderer", "storage", "migrate")
 PORTS = {"api": 8080, "renderer": 8081, "storage": 8082}
 METRICS_PORT = 9100
+OTLP_PORT = 4318
 
 
 def read_manifests(folder: Path) -> list[dict[str, Any]]:
@@ -305,6 +306,32 @@ def test_every_caller_is_allowed_by_both_policies() -> None:
         assert (callee, PORTS[callee]) in allowed
         callers = references(policies[callee]["spec"]["ingress"], "app.kubernetes.io/component")
         assert caller in set(callers)
+
+
+def test_services_can_reach_a_collector_and_are_reached_by_prometheus() -> None:
+    policies = BY_KIND["NetworkPolicy"]
+    components = [{"key": "app.kubernetes.io/component", "operator": "In", "values": [*PORTS]}]
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    for name in ("metrics", "traces"):
+        assert policies[name]["spec"]["podSelector"]["matchExpressions"] == components
+    (scraped,) = policies["metrics"]["spec"]["ingress"]
+    assert scraped == {"ports": [{"port": METRICS_PORT}], "from": peers}
+    (sent,) = policies["traces"]["spec"]["egress"]
+    assert sent == {"ports": [{"port": OTLP_PORT}], "to": peers}
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.monitoring:{OTLP_PORT}" in text
+
+
+def test_documented_scrape_job_selects_the_pods() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(scrape_configs:.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (job,) = yaml.safe_load(block)["scrape_configs"]
+    application, port, component = job["relabel_configs"][:3]
+    assert (application["action"], application["regex"]) == ("keep", "github-banners")
+    names = {port["name"] for name in PORTS for port in CONTAINERS[name]["ports"]}
+    assert (port["action"], port["regex"]) == ("keep", "metrics")
+    assert port["regex"] in names
+    assert (component["target_label"], component["replacement"]) == ("job", "github-banners-$1")
 
 
 def test_overlay_patches_what_exists() -> None:

@@ -187,10 +187,41 @@ def test_rules_pass_promtool(command: list[str]) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def test_documented_targets_are_the_metrics_ports_of_compose() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL)
+    (scraping,) = [yaml.safe_load(block) for block in blocks if "scrape_configs" in block]
+    targets = {
+        job["job_name"]: job["static_configs"][0]["targets"] for job in scraping["scrape_configs"]
+    }
+    compose = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text())["services"]
+    environments = {name: compose[name]["environment"] for name in ("api", "renderer", "storage")}
+    assert targets == {
+        f"github-banners-{name}": [f"{name}:{variables.get('METRICS_PORT', variables['PORT'])}"]
+        for name, variables in environments.items()
+    }
+
+
+def test_memory_alert_fires_below_the_limits_of_containers() -> None:
+    compose = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text())["services"]
+    thresholds = [
+        float(text) for text in re.findall(r"> (\d+e6)", ALERTS["BannersMemoryHigh"]["expr"])
+    ]
+    limits = [int(compose[name]["mem_limit"][:-1]) << 20 for name in ("api", "renderer", "storage")]
+    assert (max(thresholds), min(thresholds)) == (400e6, 200e6)
+    assert max(thresholds) < limits[0]
+    assert min(thresholds) < min(limits[1:])
+
+
 def test_every_metric_is_documented(exported: Mapping[str, Mapping[str, set[str]]]) -> None:
     suffix = re.compile(r"_(?:bucket|sum|count)$")
     names = {suffix.sub("", name) for name in exported if name.startswith("banners_")}
     assert {name for name in names if f"`{name}" not in OPERATIONS} == set()
+
+
+def test_all_jobs_of_the_dashboard_are_those_of_the_services() -> None:
+    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+    job = variables["job"]
+    assert f'up{{job=~"{job["allValue"]}"}}' in job["definition"]
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:

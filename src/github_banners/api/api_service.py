@@ -122,6 +122,7 @@ async def open_api(
             metrics=metrics,
             invalidations=invalidations,
             clock=clock,
+            tracing=tracing,
         )
         tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
         # It must not wait for the database, as the others do.

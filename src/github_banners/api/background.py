@@ -2,15 +2,16 @@
 Retries with backoff for background tasks, which no error may end.
 
 `Failures` counts consecutive failures of a task, an owner or a banner; `keep_running` restarts a
-task that failed.
+task that failed. `TraceBatch` records a batch of work.
 """
 
 import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -25,6 +26,14 @@ _MAX_KEYS = 10_000
 _FIRST_RETRY_DELAY = timedelta(seconds=1)
 _MAX_RETRY_DELAY = timedelta(minutes=1)
 STABLE_AFTER_SECONDS = 60.0
+
+TraceBatch: TypeAlias = Callable[[int], AbstractContextManager[object]]
+"""Records a batch of that size while its context lasts."""
+
+
+def untraced(size: int) -> AbstractContextManager[object]:
+    """Record nothing."""
+    return nullcontext()
 
 
 class Failures:

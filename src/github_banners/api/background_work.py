@@ -19,6 +19,7 @@ from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
+from github_banners.api.tracing import tracing_batches
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import DatabaseUnavailable
@@ -28,6 +29,7 @@ from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.token_owners import group_by_account
 from github_banners.models import Clock
 from github_banners.serving.metrics import Metrics
+from github_banners.serving.telemetry import Tracing
 from github_banners.settings import Settings
 from github_banners.stats.snapshots import Invalidations
 
@@ -45,11 +47,12 @@ def build_background_work(
     metrics: Metrics,
     invalidations: Invalidations,
     clock: Clock,
+    tracing: Tracing,
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:
     """Return the background tasks that need the database, by name."""
     interval, served_users = settings.refresh_interval, routes.served_users
     refresh, data_refresh = _build_refreshes(
-        database, github, served_users, interval=interval, clock=clock
+        database, github, served_users, interval=interval, clock=clock, tracing=tracing
     )
     outbox = _build_outbox(database, backends, metrics, clock=clock)
     forgetting = Forgetting(
@@ -96,6 +99,7 @@ def _build_refreshes(
     *,
     interval: timedelta,
     clock: Clock,
+    tracing: Tracing,
 ) -> tuple[Refresh, DataRefresh]:
     refresh = Refresh(
         database=database,
@@ -103,6 +107,7 @@ def _build_refreshes(
         interval=interval,
         clock=clock,
         served_users=served_users,
+        trace_batch=tracing_batches("refresh users", tracing=tracing),
     )
     data_refresh = DataRefresh(
         database=database,
@@ -110,6 +115,7 @@ def _build_refreshes(
         interval=interval,
         clock=clock,
         served_users=served_users,
+        trace_batch=tracing_batches("refresh data", tracing=tracing),
     )
     return refresh, data_refresh
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 
-from github_banners.api.background import Failures, run_batches
+from github_banners.api.background import Failures, TraceBatch, run_batches, untraced
 from github_banners.api.served_users import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.database.connect import Database
 from github_banners.database.data_leases import DueData, lease_due_data, release_data, schedule_data
@@ -46,6 +46,7 @@ class DataRefresh:
         clock: Clock,
         served_users: ServedUsers | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        trace_batch: TraceBatch = untraced,
     ) -> None:
         self._database = database
         self._github = github
@@ -53,6 +54,7 @@ class DataRefresh:
         self._clock = clock
         self._served_users = served_users or ServedUsers()
         self._sleep = sleep
+        self._trace_batch = trace_batch
         self._failures = Failures(first_delay=_RETRY_AFTER, max_delay=MAX_RETRY_DELAY)
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
@@ -78,10 +80,12 @@ class DataRefresh:
         for data in leased:
             if data not in due:
                 await self._release(data, NOT_SERVED_RETRY_AFTER)
-        results = await asyncio.gather(*map(self._refresh, due))
+        saved = 0
         if due:
-            _log.info("data_refresh.saved", saved=sum(results), failed=len(due) - sum(results))
-        return sum(results) + len(leased) - len(due)
+            with self._trace_batch(len(due)):
+                saved = sum(await asyncio.gather(*map(self._refresh, due)))
+                _log.info("data_refresh.saved", saved=saved, failed=len(due) - saved)
+        return saved + len(leased) - len(due)
 
     async def _refresh(self, due: DueData) -> bool:
         """Fetch and save data of one owner; release it with a retry time if that fails."""

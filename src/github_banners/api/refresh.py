@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import structlog
 
-from github_banners.api.background import Failures, run_batches
+from github_banners.api.background import Failures, TraceBatch, run_batches, untraced
 from github_banners.api.served_users import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
@@ -54,6 +54,7 @@ class Refresh:
         clock: Clock,
         served_users: ServedUsers | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        trace_batch: TraceBatch = untraced,
     ) -> None:
         self._database = database
         self._github = github
@@ -61,6 +62,7 @@ class Refresh:
         self._clock = clock
         self._served_users = served_users or ServedUsers()
         self._sleep = sleep
+        self._trace_batch = trace_batch
         self._failed_batches = 0
         self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=leases.MAX_RETRY_DELAY)
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
@@ -85,9 +87,10 @@ class Refresh:
         retry_at = self._clock() + NOT_SERVED_RETRY_AFTER
         await self._release({owner.id: retry_at for owner in leased if owner not in due})
         if due:
-            requested_at = self._clock()
-            results = await self._fetch(due, await self._read_previous(due))
-            await self._save(list(zip(due, results, strict=True)), requested_at)
+            with self._trace_batch(len(due)):
+                requested_at = self._clock()
+                results = await self._fetch(due, await self._read_previous(due))
+                await self._save(list(zip(due, results, strict=True)), requested_at)
         return len(leased)
 
     async def _read_previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:

@@ -1,13 +1,14 @@
 """
-Record what the api does for a request or an update: transactions, drawing, storing, publishing.
+Record what the api does: transactions, drawing, storing, publishing, and batches of the refresh.
 
-While traces are off, these functions return what they are given.
+While traces are off, these functions return what they are given, or what records nothing.
 """
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from github_banners.api.backends import Backends
+from github_banners.api.background import TraceBatch, untraced
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
@@ -89,6 +90,14 @@ def trace_backends(backends: Backends, *, tracing: Tracing, topic: str | None = 
         unstored.drop(version)
 
     return replace(backends, draw=draw, store=store, publish=publish)
+
+
+def tracing_batches(name: str, *, tracing: Tracing) -> TraceBatch:
+    """Return a function that records a batch of background work as a trace of its own."""
+    start_span = tracing.start_span
+    if start_span is None:
+        return untraced
+    return lambda size: start_span(name, attributes={"banners.batch_size": size}, is_root=True)
 
 
 def _version_attributes(path: str, version: int) -> dict[str, str | int]:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from datetime import datetime
 from typing import TypeAlias
 
@@ -70,7 +71,10 @@ class StaleRefresher:
         if len(self._waiting) >= BATCH_SIZE:
             self._is_full.set()
         if self._collector is None or self._collector.done():
-            self._collector = asyncio.create_task(self._collect(), name="collect stale owners")
+            # Without the context of this request: its trace would include the batches of all others.
+            self._collector = asyncio.create_task(
+                self._collect(), name="collect stale owners", context=Context()
+            )
         try:
             return await future
         finally:
