@@ -117,8 +117,8 @@ class Parameters:
     )
     contributions_seconds: float = _assumed(1.5, "response time for contributions of an owner")
     language_sizes_seconds: float = _assumed(1.5, "response time for sizes of languages")
-    refresh_interval_hours: float = _code(1, "`REFRESH_INTERVAL`", "README, the default")
-    soft_ttl_hours: float = _code(1 / 6, "`SOFT_TTL`", "README, the default")
+    refresh_interval_hours: float = _code(1, "`REFRESH_INTERVAL`", "docs/configuration.md")
+    soft_ttl_hours: float = _code(1 / 6, "`SOFT_TTL`", "docs/configuration.md")
     contributions_ttl_hours: float = _code(
         1, "age from which viewed contributions are fetched anew", "docs/configuration.md"
     )

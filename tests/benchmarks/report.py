@@ -188,7 +188,7 @@ _PREFACE = """\
 `make bench` measures all of this, except the statements at a million owners, and writes this page. \
 A figure stands beside a reference that was \
 measured in the same run, because absolute figures belong to a machine; *ratio* is the figure \
-divided by its reference, round by round. No test fails because of a time. The figures lie in \
+divided by its reference, round by round. No test fails because of a time. The figures are stored in \
 `performance.json`: a run of some of the tests (`make bench BENCH_ARGS="-k preview"`) replaces \
 their rows and leaves the others. The last column is what the Go program with the same contract \
 reached when it was measured in the same ways.

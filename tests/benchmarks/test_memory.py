@@ -1,7 +1,7 @@
 """
 Memory and pauses of `serve`: with many cached banners, and with its cache at its bound.
 
-Every owner is fetched from the sandbox once; then each is drawn in many looks, until far more
+Every owner is fetched from the sandbox once; then each is drawn with many titles, until far more
 pictures were requested than the cache holds.
 """
 
@@ -20,7 +20,7 @@ from tests.benchmarks.sizes import sized
 pytestmark = [pytest.mark.benchmark, pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 OWNERS = sized(short=100, medium=2000, full=10_000)
-LOOKS = 10
+TITLES = 10
 # An account has 5,000 points an hour, of which a tenth is reserved for known logins.
 TOKENS = "ghp_a,ghp_b,ghp_c"
 MAX_PAUSE_SECONDS = 0.05
@@ -55,8 +55,8 @@ async def test_memory_and_pauses_with_the_cache_at_its_bound(
     cached_mb, cached_pauses = read_memory(pid).resident, watched.read_pauses(pauses_file)
 
     slices, explanations, pauses = [], first.explanations, cached_pauses
-    for look in range(1, LOOKS):
-        fetched = await fetch_all(service.url, (target_of(owner, look) for owner in owners))
+    for title in range(1, TITLES):
+        fetched = await fetch_all(service.url, (target_of(owner, title) for owner in owners))
         explanations += fetched.explanations
         before, pauses = pauses, watched.read_pauses(pauses_file)
         slices.append({kind: pauses[kind][len(before[kind]) :] for kind in pauses})
@@ -76,19 +76,19 @@ async def test_memory_and_pauses_with_the_cache_at_its_bound(
         ),
         text=(
             "The server's process of `serve`, without PostgreSQL; MB of 2^20 resident bytes. "
-            f"{OWNERS:,} owners are fetched from the sandbox and drawn, then each in {LOOKS - 1} "
-            f"more looks, which brings the cache to its bound: {OWNERS * LOOKS:,} distinct "
+            f"{OWNERS:,} owners are fetched from the sandbox and drawn, then each with {TITLES - 1} "
+            f"other titles, which fills the cache to its bound: {OWNERS * TITLES:,} distinct "
             "pictures, over 16 connections. A pause of the event loop is how late a timer of 2 ms "
             "fires. The CPU time of its thread meanwhile is what the service itself computed; in the "
-            "rest it waited for a processor that other processes had. A round of pauses is one look "
+            "rest it waited for a processor that other processes had. A round of pauses is one title "
             "of all owners."
         ),
     )
 
 
-def target_of(owner: int, look: int) -> str:
+def target_of(owner: int, title: int) -> str:
     """Return the address of a picture that no other pair of numbers has."""
-    return f"/banners/preview?username=dev-{owner}" + (f"&title=Look+{look}" if look else "")
+    return f"/banners/preview?username=dev-{owner}" + (f"&title=Title+{title}" if title else "")
 
 
 def pause_row(kind: str, slices: list[dict[str, list[float]]]) -> Row:

@@ -1,8 +1,8 @@
 """
 Where the time goes: the functions that take most of a cached hit, a miss and an event.
 
-The services run under cProfile, which makes every call of Python dearer than it is: shares are to be
-read, and no rates.
+The services run under cProfile, which makes every call of Python more expensive than it is: only shares
+count, not rates.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(120)]
 SECONDS = sized(short=2, medium=10, full=30) / 10
 EVENTS = sized(short=100, medium=500, full=2000)
 NOTE = (
-    "The real process under cProfile, which makes calls of Python dearer than they are: shares count "
-    "and no rates. What uvloop does for a caller (`write` to a socket above all) is the caller's own "
+    "The real process under cProfile, which makes calls of Python more expensive than they are: only "
+    "shares count. What uvloop does for a caller (`write` to a socket above all) is the caller's own "
     "time, and each resumption of a coroutine counts as a call."
 )
 TARGET = "/banners/preview?username=mia-maintains"
@@ -69,8 +69,8 @@ def test_profiles_of_requests(service: Running, folder: Path, report: Report) ->
     script = write_targets_script(folder / "titles.lua", TARGET + "&title={n}")
     table = profile_requests(service.url, script, folder)
     bound = (
-        "A miss is a preview of a known owner in a look that nobody has requested: it is bounded by "
-        "Python itself, in many small calls, of which drawing makes most; compressing and sending "
+        "A miss is a preview of a known owner with a title that nobody has requested: it is bounded "
+        "by Python itself, in many small calls, of which drawing makes most; compressing and sending "
         "the picture follow."
     )
     report.add(Title.MISS_PROFILE, text=f"{bound}\n\n{NOTE}\n\n{table}\n")

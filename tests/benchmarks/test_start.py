@@ -67,7 +67,7 @@ def test_seconds_until_ready(report: Report) -> None:
         row("`--help`", help_, beside="Python that does nothing", alone=python, limit=0.3),
         text=(
             "From the start of the process to its end, or to the first answer of `/readyz`; with "
-            "the PostgreSQL that it brings along, which is made first where it is new."
+            "the embedded PostgreSQL, whose data folder is created first if it is new."
         ),
     )
 
@@ -83,7 +83,7 @@ def seconds_until_ready(data_dir: Path) -> float:
 
 
 def seconds_of_postgresql(data_dir: Path) -> float:
-    """Start the server that `serve` brings along; returns the seconds until it accepts connections."""
+    """Start the embedded PostgreSQL of `serve`; returns the seconds until it accepts connections."""
     started = time.perf_counter()
     with embedded.run_embedded_server(data_dir, on_progress=lambda _: None):
         return time.perf_counter() - started

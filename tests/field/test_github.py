@@ -241,7 +241,7 @@ async def test_fetch_many_without_graphql_falls_back_to_rest(respond: Any) -> No
     assert all(isinstance(result, OwnerRepositories) for result in results.values())
 
 
-async def test_fetch_many_with_deeply_nested_response_fails_one_owner_only() -> None:
+async def test_fetch_many_with_deeply_nested_response_fetches_that_owner_over_rest() -> None:
     """F1: JSON that is nested too deeply for the parser."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from github_banners.options import OPTIONS, allowed_values, parse_options
-from github_banners.settings import VARIABLES
+from github_banners.settings import VARIABLES, Settings
 from tests.unit.api.listed import api_routes
 
 CHECKOUT = Path(__file__).parents[2]
@@ -20,6 +20,12 @@ MAX_README_LINES = 150
 # Parts of a page, which are not requested by hand.
 PARTS = {"/docs/{name}"}
 ROUTES = {route.path for route in api_routes()} - PARTS
+# Without defaults that are described in words; that of DATA_DIR depends on the user.
+DEFAULTS = [
+    row
+    for row in re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]+)` )?\|", CONFIGURATION, re.MULTILINE)
+    if row[0] != "DATA_DIR"
+]
 
 
 def test_readme_is_short_and_links_every_page() -> None:
@@ -56,3 +62,9 @@ def test_every_route_is_named(path: str) -> None:
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_variable_is_named(name: str) -> None:
     assert f"| `{name}` |" in CONFIGURATION
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULTS, ids=[name for name, _ in DEFAULTS])
+def test_every_default_is_that_of_the_settings(name: str, default: str) -> None:
+    settings = Settings.from_environment({name: default})
+    assert getattr(settings, name.lower()) == getattr(Settings(), name.lower())

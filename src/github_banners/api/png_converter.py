@@ -43,7 +43,8 @@ class PngConverter:
     Converts pictures with `worker` and caches them, within `memory_bytes`.
 
     Concurrent requests for one picture share a conversion. After a failure of the
-    worker the circuit breaker admits few attempts. `count` is called with the `PngOutcome` of every cache miss.
+    worker the circuit breaker admits few attempts. `count` is called with the `PngOutcome` of every
+    cache miss.
     """
 
     def __init__(

@@ -224,10 +224,6 @@ class BannerRoutes:
         return to_starlette_response(picture_response(picture, request.headers, seconds_fresh=0))
 
 
-PAGES = ("/", "/page/{name}", "/docs", "/docs/openapi.json", "/docs/{name}")
-"""The paths of the pages and their files, which are no part of the API."""
-
-
 def page_routes(
     public_url: str | None = None, *, trusted_proxies: tuple[Network, ...] = ()
 ) -> list[Route]:

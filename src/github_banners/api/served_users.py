@@ -1,5 +1,5 @@
 """
-The users whom this instance serves, by ALLOWED_USERS, DENIED_USERS and further denied logins.
+The users whom this instance serves, by ALLOWED_USERS, DENIED_USERS and logins denied by `forget`.
 
 A login must be in the first list, unless that is empty, and in no other. A list that is set as a file
 is read again within a second after the file has changed; while the file can't be used, the last list

@@ -88,9 +88,10 @@ async def raise_banner_versions(
     Raise the versions of the banners that show what has changed.
 
     `changes` maps owner ids to what changed: `NAMES`, `SELECTION` or needs of banners. New versions are
-    at least `min_version`, and that of the owner's last save. Banners are raised in the order of their look digests, starting after `after`. If an owner has more than
-    MAX_RAISED_BANNERS, the last raised digest is saved in `users.raise_banners_after` for
-    `raise_remaining_banners`. Return the number of raised banners by owner id.
+    at least `min_version`, and that of the owner's last save. Banners are raised in the order of the
+    digests of their options, starting after `after`. If an owner has more than MAX_RAISED_BANNERS, the
+    last raised digest is saved in `users.raise_banners_after` for `raise_remaining_banners`. Return the
+    number of raised banners by owner id.
     """
     pairs = [(owner_id, change) for owner_id in sorted(changes) for change in changes[owner_id]]
     parameters = {

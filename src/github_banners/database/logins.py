@@ -52,7 +52,8 @@ async def insert_identity(conn: Connection, owner: Owner, *, now: datetime) -> N
     """
     Save an owner whose identity alone was fetched at `now`; a stored owner stays unchanged.
 
-    An owner who was forgotten since is not saved. The numbers are stored as 0 and as fetched in 1970: they are hard-stale and never served.
+    An owner who was forgotten since is not saved. The numbers are stored as 0 and as fetched in 1970:
+    they are hard-stale and never served.
     """
     query = """
         insert into users (

@@ -7,6 +7,7 @@ Banner options: what they are called, what values they take, and how requests ar
     aliases        alternative spellings of themes and locales; suggestions for option names
     parsing        parse queries, request bodies and command lines into `BannerOptions`; logins, names
     compatibility  translate the URLs of github-readme-stats and streak-stats
+    css_colours    colours as other services write them
 """
 
 from github_banners.options.compatibility import (

@@ -1,7 +1,8 @@
 """
 What a banner shows besides its owner's numbers.
 
-That is: selected repositories, language sizes, contributions, or one repository. `complete` is pure; `read_completed` takes everything from PostgreSQL.
+That is: selected repositories, language sizes, contributions, or one repository. `complete` is pure;
+`read_completed` takes everything from PostgreSQL.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,9 +1,9 @@
 """
 Copy all pictures from one store to another, from a folder to a bucket for example.
 
-Tombstones of removed pictures are copied too, so that nothing comes back. A picture that the target has at the same version or a newer one is skipped, so a copy that was
-stopped is resumed by starting it again. Both stores may be in use: the target compares versions at
-each write, as always.
+Tombstones of removed pictures are copied too, so that nothing comes back. A picture that the target has
+at the same version or a newer one is skipped, so a copy that was stopped is resumed by starting it again.
+Both stores may be in use: the target compares versions at each write, as always.
 """
 
 import asyncio

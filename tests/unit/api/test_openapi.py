@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from github_banners import errors
 from github_banners.api.banner_responses import numbers_response
 from github_banners.api.openapi import Numbers, build_document, option_schema
-from github_banners.api.public_routes import FORMATS, PAGES
+from github_banners.api.public_routes import FORMATS
 from github_banners.errors import BannersError, InvalidInput
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import (
@@ -33,6 +33,8 @@ from github_banners.serving.framework import error_response
 from tests.snapshots import make_snapshot
 from tests.unit.api.listed import api_routes
 
+# The paths of the pages and their files, which are no part of the API.
+PAGES = {"/", "/page/{name}", "/docs", "/docs/openapi.json", "/docs/{name}"}
 DOCUMENT = build_document(formats=FORMATS, version="1.2.3")
 PREVIEW = DOCUMENT["paths"]["/banners/preview"]["get"]
 CREATE = DOCUMENT["paths"]["/banners"]["post"]

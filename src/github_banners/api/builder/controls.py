@@ -16,8 +16,8 @@ class Control:
     The control of one option.
 
     `kind` is "switch", "choice", "choices", "number", "colour" or "text". `values` are the allowed
-    values with their labels; for `show` the chosen ones are the first, in their order. `default` is the value that means no choice, as text; `value` is what
-    the page's address holds, or the default.
+    values with their labels; for `show` the chosen ones are the first, in their order. `default` is the
+    value that means no choice, as text; `value` is what the page's address holds, or the default.
     """
 
     name: str

@@ -2,8 +2,8 @@
 Database migrations: create the tables, or upgrade them to the newest revision.
 
 The revisions in `versions` are plain SQL. They only add what earlier versions of this program ignore,
-and can be repeated: `go_back` records an earlier one, and an earlier version runs again. Importing Alembic takes a second, so it is imported only if
-the database needs a migration.
+and can be repeated. So `go_back` only records an earlier revision, and an earlier version runs again.
+Importing Alembic takes a second, so it is imported only if the database needs a migration.
 """
 
 import asyncio
