@@ -115,7 +115,7 @@ def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None
     report.add(
         Title.IDLE,
         *(
-            memory_row(f"{name}, resident", memory.resident, reference.resident, limit=55)
+            memory_row(f"{name}, resident", memory.resident, reference.resident)
             for name, memory in memories.items()
         ),
         *(
@@ -134,6 +134,7 @@ def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None
             f"Each service as a process of its own, {IDLE_SECONDS} s after it was ready, with an empty "
             "PostgreSQL, an empty Kafka and the other services there and without a request; MB of "
             "2^20 bytes. Resident are all pages, those of the interpreter and of libraries that other "
-            "processes share included; in the proportional size these are divided among them."
+            "processes share included; in the proportional size these are divided among them, and the "
+            "budget is of it (docs/decisions.md)."
         ),
     )
