@@ -129,7 +129,7 @@ lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --extra otel --group build -c requirements.txt -o requirements-otel.txt
 	@$(LOCK) --extra embedded --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
-	@$(LOCK) --extra embedded --group release -c requirements-dev.txt -o requirements-release.txt
+	@$(LOCK) --extra embedded --group release -c requirements-docs.txt -o requirements-release.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --group checks -c requirements-dev.txt -o requirements-checks.txt
 
