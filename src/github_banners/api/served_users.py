@@ -43,7 +43,7 @@ class ServedUsers:
     ) -> None:
         self._allowed = _folded(allowed)
         self._denied = _folded(denied)
-        self._denied_here: frozenset[str] = frozenset()
+        self._denied_by_forget: frozenset[str] = frozenset()
         self._allowed_file = _LoginFile("ALLOWED_USERS_FILE", allowed_file, may_be_empty=False)
         self._denied_file = _LoginFile("DENIED_USERS_FILE", denied_file, may_be_empty=True)
         self._sleep = sleep
@@ -66,7 +66,7 @@ class ServedUsers:
     def is_served(self, login: str) -> bool:
         """Return whether a user or organisation is served; the case of the login is ignored."""
         folded = login.lower()
-        if folded in self._denied or folded in self._denied_here:
+        if folded in self._denied or folded in self._denied_by_forget:
             return False
         return not self._allowed or folded in self._allowed
 
@@ -89,13 +89,13 @@ class ServedUsers:
         """
         parts = name.lower().split("-")
         logins = {"-".join(parts[:count]) for count in range(1, len(parts))}
-        if logins & (self._denied | self._denied_here):
+        if logins & (self._denied | self._denied_by_forget):
             return False
         return not self._allowed or not logins.isdisjoint(self._allowed)
 
     def deny(self, logins: Collection[str]) -> None:
         """Deny these logins too, in place of those of the last call."""
-        self._replace(denied_here=_folded(logins))
+        self._replace(denied_by_forget=_folded(logins))
 
     async def run(self) -> None:
         """Read the files again for ever, when they have changed."""
@@ -116,20 +116,22 @@ class ServedUsers:
         *,
         allowed: frozenset[str] | None = None,
         denied: frozenset[str] | None = None,
-        denied_here: frozenset[str] | None = None,
+        denied_by_forget: frozenset[str] | None = None,
     ) -> None:
         """Replace the lists that are not None."""
-        before = self._allowed, self._denied, self._denied_here
+        before = self._allowed, self._denied, self._denied_by_forget
         self._allowed = self._allowed if allowed is None else allowed
         self._denied = self._denied if denied is None else denied
-        self._denied_here = self._denied_here if denied_here is None else denied_here
-        if before == (self._allowed, self._denied, self._denied_here):
+        self._denied_by_forget = (
+            self._denied_by_forget if denied_by_forget is None else denied_by_forget
+        )
+        if before == (self._allowed, self._denied, self._denied_by_forget):
             return
         self._on_change()
         _log.info(
             "served_users.changed",
             allowed=len(self._allowed) or "all",
-            denied=len(self._denied | self._denied_here),
+            denied=len(self._denied | self._denied_by_forget),
         )
 
 

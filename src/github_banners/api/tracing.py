@@ -17,7 +17,7 @@ from github_banners.messaging.schemas import StoreRequest
 from github_banners.messaging.tracing import bind_trace
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
-from github_banners.serving.telemetry import SpanKind, Tracing
+from github_banners.serving.telemetry import SpanKind, Tracing, version_attributes
 from github_banners.stats.fetch import Deadline
 
 _UNSTORED_BYTES = 1 << 20
@@ -61,7 +61,7 @@ def trace_backends(backends: Backends, *, tracing: Tracing, topic: str | None = 
             return await backends.draw(snapshot, options, deadline)
 
     async def store(request: StoreRequest) -> object:
-        attributes = _version_attributes(request.url_path, request.version or 0)
+        attributes = version_attributes(request.url_path, request.version)
         with start_span("store banner", attributes=attributes) as traceparent:
             # From here on, since the outbox may publish the version before this call fails.
             unstored.put((request.url_path, request.version), traceparent)
@@ -71,7 +71,7 @@ def trace_backends(backends: Backends, *, tracing: Tracing, topic: str | None = 
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         version = (banner.storage_path, banner.version)
-        attributes = _version_attributes(*version)
+        attributes = version_attributes(*version)
         kind, name = SpanKind.INTERNAL, "publish banner"
         if topic is not None:
             kind, name = SpanKind.PRODUCER, f"send {topic}"
@@ -98,7 +98,3 @@ def tracing_batches(name: str, *, tracing: Tracing) -> TraceBatch:
     if start_span is None:
         return untraced
     return lambda size: start_span(name, attributes={"banners.batch_size": size}, is_root=True)
-
-
-def _version_attributes(path: str, version: int) -> dict[str, str | int]:
-    return {"banners.path": path, "banners.version": version}

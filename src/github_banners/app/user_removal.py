@@ -1,7 +1,7 @@
 """The composition of `forget` and `allow`: a database, and the storage by signed HTTP or directly."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ from github_banners.messaging.signing import Signer
 from github_banners.models import Clock, Owner, utc_now
 from github_banners.settings import ServiceName, Settings, StorageLocation, Url
 from github_banners.storage.open_store import open_store
+from github_banners.storage.store import Store
 
 _BATCH_SIZE = 16
 # Running services leave the pictures to this command for so long, so that it can count them.
@@ -157,19 +158,16 @@ async def _open_remover(
     settings: Settings, location: Url | StorageLocation, *, clock: Clock
 ) -> AsyncIterator[RemovePicture]:
     """Open the storage service at a URL, or the store at another location."""
-    if isinstance(location, str):
-        signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
-        async with open_service_http() as http:
-            client = StorageClient(http, base_url=location, signer=signer)
+    async with AsyncExitStack() as stack:
+        remover: StorageClient | Store
+        if isinstance(location, str):
+            signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
+            http = await stack.enter_async_context(open_service_http())
+            remover = StorageClient(http, base_url=location, signer=signer)
+        else:
+            remover = await stack.enter_async_context(open_store(location, settings, clock=clock))
 
-            async def remove_by_call(picture: RemovedPicture) -> RemoveResponse:
-                return await client.remove(picture.path, version=picture.version)
+        async def remove(picture: RemovedPicture) -> RemoveResponse:
+            return await remover.remove(picture.path, version=picture.version)
 
-            yield remove_by_call
-        return
-    async with open_store(location, settings, clock=clock) as store:
-
-        async def remove_directly(picture: RemovedPicture) -> RemoveResponse:
-            return await store.remove(picture.path, version=picture.version)
-
-        yield remove_directly
+        yield remove

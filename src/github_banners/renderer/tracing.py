@@ -15,7 +15,7 @@ from github_banners.options import BannerOptions
 from github_banners.renderer.batching import StoreMany
 from github_banners.renderer.updates import DrawSvg, StorePicture
 from github_banners.renderer.worker import InTrace, bind_record_trace
-from github_banners.serving.telemetry import SpanKind, Tracing
+from github_banners.serving.telemetry import SpanKind, Tracing, version_attributes
 
 
 def tracing_records(tracing: Tracing) -> InTrace:
@@ -70,10 +70,7 @@ def trace_store(store: StorePicture, *, tracing: Tracing) -> StorePicture:
         return store
 
     async def store_traced(request: StoreRequest) -> object:
-        attributes: dict[str, str | int] = {
-            "banners.path": request.url_path,
-            "banners.version": request.version or 0,
-        }
+        attributes = version_attributes(request.url_path, request.version)
         with start_span("store banner", attributes=attributes):
             return await store(request)
 

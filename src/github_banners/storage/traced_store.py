@@ -10,7 +10,7 @@ from github_banners.messaging.schemas import (
     StoreRequest,
     StoreResponse,
 )
-from github_banners.serving.telemetry import StartSpan, Tracing
+from github_banners.serving.telemetry import StartSpan, Tracing, version_attributes
 from github_banners.storage.picture_format import StoredVersion
 from github_banners.storage.store import Store, StoredPicture
 
@@ -56,8 +56,7 @@ class _TracedStore:
 
     async def remove(self, path: str, *, version: int) -> RemoveResponse:
         """Remove a picture within a span."""
-        attributes: dict[str, str | int] = {"banners.path": path, "banners.version": version}
-        with self._start_span("remove banner", attributes=attributes):
+        with self._start_span("remove banner", attributes=version_attributes(path, version)):
             return await self._store.remove(path, version=version)
 
     async def get(self, path: str) -> StoredPicture | None:
@@ -75,6 +74,6 @@ class _TracedStore:
     def _span(self, request: StoreRequest) -> AbstractContextManager[str]:
         return self._start_span(
             "write banner",
-            attributes={"banners.path": request.url_path, "banners.version": request.version or 0},
+            attributes=version_attributes(request.url_path, request.version),
             parent=request.traceparent if isinstance(request, BatchedBanner) else None,
         )

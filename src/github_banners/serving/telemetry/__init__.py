@@ -83,6 +83,11 @@ class Tracing:
 OFF = Tracing()
 
 
+def version_attributes(path: str, version: int | None) -> dict[str, str | int]:
+    """Return the attributes of a version of a stored banner; without a version it is 0."""
+    return {"banners.path": path, "banners.version": version or 0}
+
+
 @contextmanager
 def open_tracing(settings: Settings, *, service: ServiceName) -> Iterator[Tracing]:
     """
