@@ -5,6 +5,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 PRELUDE = """
 import asyncio, threading, time
 from github_banners.serving.event_loop import (
-    exit_without_waiting, interrupt, make_event_loop, on_first_signal, run
+    exit_without_waiting, interrupt, on_first_signal, run
 )
 
 def ready():
@@ -68,16 +70,37 @@ async def main():
         print("closed")
 
 try:
-    run(main(), loop_factory={factory})
+    run(main())
 except KeyboardInterrupt:
     print("interrupted")
 """
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("factory", ["make_event_loop", "asyncio.new_event_loop"])
-def test_run_signal_cancels_the_coroutine(factory: str, number: signal.Signals) -> None:
-    assert run_and_signal(CANCELLED.format(factory=factory), number) == (0, "closed\ninterrupted\n")
+def test_run_signal_cancels_the_coroutine(number: signal.Signals) -> None:
+    assert run_and_signal(CANCELLED, number) == (0, "closed\ninterrupted\n")
+
+
+LAST_CALL_OF_OBSTORE = """
+import sys
+from obstore.store import LocalStore
+
+async def main():
+    store = LocalStore(sys.argv[1])
+    await asyncio.gather(*(store.put_async(str(number), b"x") for number in range(8)))
+
+run(main())
+"""
+
+
+def test_run_process_exiting_after_calls_of_obstore_is_not_aborted(tmp_path: Path) -> None:
+    """In the standard event loop, one process of four is."""
+    command = [sys.executable, "-c", PRELUDE + LAST_CALL_OF_OBSTORE, str(tmp_path)]
+    with ThreadPoolExecutor(4) as threads:
+        codes = list(
+            threads.map(lambda _: subprocess.run(command, check=False).returncode, range(40))
+        )
+    assert codes == [0] * 40
 
 
 TASK_IGNORING_CANCELLATION = """
@@ -95,7 +118,7 @@ async def main():
     await asyncio.Event().wait()
 
 try:
-    run(main(), loop_factory=make_event_loop)
+    run(main())
 except KeyboardInterrupt:
     print("interrupted", flush=True)
     exit_without_waiting(0)
@@ -117,7 +140,7 @@ async def main():
     await waiting
 
 try:
-    run(main(), loop_factory=make_event_loop)
+    run(main())
 except KeyboardInterrupt:
     exit_without_waiting(3)
 print("waiting for the thread", flush=True)
@@ -138,7 +161,7 @@ async def main():
         except asyncio.CancelledError:
             pass
 
-run(main(), loop_factory=make_event_loop)
+run(main())
 """,
     "blocked event loop": """
 async def main():
@@ -149,7 +172,7 @@ async def main():
         finally:
             pass
 
-run(main(), loop_factory=make_event_loop)
+run(main())
 """,
     "before the event loop": """
 on_first_signal(interrupt)
@@ -180,7 +203,7 @@ def test_second_signal_immediately_after_is_ignored() -> None:
             print("closed")
 
     try:
-        run(main(), loop_factory=make_event_loop)
+        run(main())
     except KeyboardInterrupt:
         pass
     """
@@ -206,7 +229,7 @@ def test_signal_after_run_raises_keyboard_interrupt() -> None:
     async def main():
         pass
 
-    run(main(), loop_factory=make_event_loop)
+    run(main())
     try:
         ready()
         threading.Event().wait()

@@ -33,6 +33,7 @@ WRITER = """
 import asyncio, json, os, sys
 from contextlib import suppress
 from github_banners.errors import StorageUnavailable
+from github_banners.serving.event_loop import run
 from github_banners.settings import Settings
 from github_banners.storage.open_store import open_store
 from tests.unit.storage.requests import picture, store_request
@@ -54,7 +55,7 @@ async def write(names):
     print(json.dumps(results))
 
 names = json.loads(sys.stdin.readline())
-asyncio.run(write(names))
+run(write(names))
 """
 
 

@@ -12,7 +12,7 @@ import asyncio
 from github_banners.serving.server import (
     serve_app, open_listener, port_number, wait_for_shutdown
 )
-from github_banners.serving.event_loop import make_event_loop, run
+from github_banners.serving.event_loop import run
 
 async def app(scope, receive, send):
     headers = [(b"content-length", b"5")]
@@ -26,7 +26,7 @@ async def main():
         await wait_for_shutdown(server)
 
 try:
-    run(main(), loop_factory=make_event_loop)
+    run(main())
 finally:
     print("ended")
 """

@@ -154,9 +154,9 @@ def service_process() -> Iterator[None]:
 
 def run_until_signal(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine until it ends; a signal cancels it and raises KeyboardInterrupt."""
-    from github_banners.serving.event_loop import make_event_loop, run
+    from github_banners.serving.event_loop import run
 
-    run(coroutine, loop_factory=make_event_loop)
+    run(coroutine)
 
 
 def default_data_dir() -> Path:

@@ -84,20 +84,20 @@ def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def run(
-    work: Coroutine[Any, Any, T],
-    *,
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
-) -> T:
+def run(work: Coroutine[Any, Any, T]) -> T:
     """
-    Run a coroutine until it ends; a signal cancels it.
+    Run a coroutine in an event loop of uvloop until it ends; a signal cancels it.
+
+    The standard event loop is used on Windows only, where uvloop is missing. It releases the
+    interpreter's lock while another thread wakes it: a process that exits right after a call of
+    obstore, whose threads do that, was ended by SIGABRT in one of four cases.
 
     Unlike `asyncio.run`, it waits only some seconds for remaining tasks and threads. Exit the
     process with `exit_without_waiting` afterwards.
 
     :raises KeyboardInterrupt: a signal cancelled the coroutine
     """
-    loop = loop_factory()
+    loop = _new_event_loop()
     try:
         task = loop.create_task(work, name="main")
         on_first_signal(partial(loop.call_soon_threadsafe, task.cancel))
@@ -142,8 +142,7 @@ def _exit_at_once(code: int) -> None:
     os._exit(code)
 
 
-def make_event_loop() -> asyncio.AbstractEventLoop:
-    """Create an event loop of uvloop, or the standard one on Windows, where uvloop is missing."""
+def _new_event_loop() -> asyncio.AbstractEventLoop:
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop  # noqa: PLC0415 - not on Windows
