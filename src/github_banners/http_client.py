@@ -5,11 +5,19 @@ It reads nothing from the environment. `github.transport` adds the proxy and the
 `messaging.clients` the signatures.
 """
 
+import asyncio
+import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 import httpx2
+
+_LARGE_RESPONSE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 18
+# gzip or zlib, by the header of the data: https://docs.python.org/3/library/zlib.html#zlib.decompressobj
+_ANY_WINDOW = zlib.MAX_WBITS | 32
 
 WrapTransport: TypeAlias = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 """Returns a transport that uses another one, for example to record requests."""
@@ -17,6 +25,10 @@ WrapTransport: TypeAlias = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBas
 
 class TooLargeBody(Exception):
     """The body of a response is larger than allowed."""
+
+
+class UnreadableBody(Exception):
+    """The body of a response is truncated, or has an unsupported encoding."""
 
 
 class HttpTransport(httpx2.AsyncHTTPTransport):
@@ -54,6 +66,57 @@ async def limit_size(chunks: AsyncIterable[bytes], *, max_bytes: int) -> AsyncIt
         if size_bytes > max_bytes:
             raise TooLargeBody(f"a response of more than {max_bytes >> 20} MB")
         yield chunk
+
+
+async def read_body(
+    response: httpx2.Response, *, max_bytes: int, large_responses: asyncio.Semaphore
+) -> bytes:
+    """
+    Read and decompress a streamed body; `max_bytes` limits its size, compressed and decompressed.
+
+    httpx2 would decompress each chunk as a whole, and 64 KB of gzip can become 64 MB. `large_responses`
+    limits how many responses may exceed a megabyte at the same time.
+
+    :raises UnreadableBody: the body is truncated, or has an unsupported encoding
+    :raises TooLargeBody: the body is larger
+    """
+    body, is_large = bytearray(), False
+    try:
+        async with AsyncExitStack() as stack:
+            async for piece in limit_size(_unpack(response), max_bytes=max_bytes):
+                body += piece
+                if not is_large and len(body) > _LARGE_RESPONSE_BYTES:
+                    is_large = True
+                    await stack.enter_async_context(large_responses)
+            return bytes(body)
+    finally:
+        # The traceback of an error would keep the whole body alive.
+        body.clear()
+
+
+async def _unpack(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Yield the decompressed body in pieces; other tasks may run between them."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "", "gzip", "x-gzip"}:
+        raise UnreadableBody("unknown content encoding")
+    if not encoding.endswith("gzip"):
+        async for chunk in response.aiter_raw():
+            yield chunk
+        return
+    unpacker, is_empty = zlib.decompressobj(_ANY_WINDOW), True
+    async for chunk in response.aiter_raw():
+        rest, is_empty = chunk, False
+        while rest and not unpacker.eof:
+            try:
+                piece = unpacker.decompress(rest, _PIECE_BYTES)
+            except zlib.error as error:
+                raise UnreadableBody(f"broken gzip: {error}") from error
+            rest = unpacker.unconsumed_tail
+            yield piece
+            if rest:
+                await asyncio.sleep(0)
+    if not is_empty and not unpacker.eof:
+        raise UnreadableBody("the compressed body is truncated")
 
 
 class _FailedHandshakeCloser:

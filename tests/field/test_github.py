@@ -30,11 +30,8 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Account, Credential, Priority, create_accounts
 from github_banners.github.protocol import Failure, GitHubResponse, Resource, parse_rate_limit
-from github_banners.github.transport import (
-    MAX_RESPONSE_BYTES,
-    open_github_http,
-    proxy_from_environment,
-)
+from github_banners.github.sender import MAX_RESPONSE_BYTES
+from github_banners.github.transport import open_github_http, proxy_from_environment
 from github_banners.models import Owner, OwnerRepositories, Stats
 from github_banners.settings import Secret
 from tests.unit.github.fake_api import FakeGitHubApi, json_response, open_client

@@ -38,6 +38,7 @@ MAX_PAGES = 1000
 PAGE_SIZE = 100
 """Repositories on one page, for both APIs; GitHub's maximum."""
 
+_REDIRECT_STATUSES = {301, 302, 307, 308}
 _PRIMARY_PAUSE = timedelta(seconds=60)
 _MAX_PAUSE = timedelta(hours=2)
 _RESET_MARGIN = timedelta(seconds=1)
@@ -90,6 +91,11 @@ class GitHubResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the request is to be sent to another URL, with the same method."""
+        return self.status in _REDIRECT_STATUSES and "location" in self.headers
 
 
 @dataclass(frozen=True, slots=True)

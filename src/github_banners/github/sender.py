@@ -42,21 +42,19 @@ from github_banners.github.protocol import (
     classify,
     parse_rate_limit,
 )
-from github_banners.github.transport import (
-    UnreadableBody,
-    describe_error,
-    make_large_response_slots,
-    read_body,
-    redirect_target,
-)
-from github_banners.http_client import TooLargeBody
+from github_banners.github.transport import describe_error, redirect_target
+from github_banners.http_client import TooLargeBody, UnreadableBody, read_body
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock
 
 T = TypeVar("T")
 
+MAX_RESPONSE_BYTES = 16 << 20
+"""Limit of a response, compressed and decompressed; a hundred repositories are half a megabyte."""
+
 _log = structlog.get_logger(__name__)
 
+_MAX_LARGE_RESPONSES = 2
 _MAX_ATTEMPTS = 3
 _MAX_REDIRECTS = 3
 _HEADERS = {
@@ -124,7 +122,7 @@ class Sender:
         self._budget = budget or LocalBudget()
         self._monotonic = monotonic
         self._sleep = sleep
-        self._large_responses = make_large_response_slots()
+        self._large_responses = asyncio.Semaphore(_MAX_LARGE_RESPONSES)
         self._throttle = LogThrottle(monotonic)
         self._headers: Memo[Credential, dict[str, str]] = Memo(self._build_headers)
 
@@ -275,7 +273,7 @@ class Sender:
         """Send a request and follow redirects."""
         response = await self._send_once(request, credential)
         for _ in range(_MAX_REDIRECTS):
-            url = redirect_target(request, response)
+            url = redirect_target(request, response) if response.is_redirect else None
             if url is None:
                 break
             request = replace(request, url=url)
@@ -336,7 +334,9 @@ class Sender:
             headers=headers,
             content=request.content,
         ) as response:
-            body = await read_body(response, large_responses=self._large_responses)
+            body = await read_body(
+                response, max_bytes=MAX_RESPONSE_BYTES, large_responses=self._large_responses
+            )
         return GitHubResponse(response.status_code, response.headers, body)
 
     def _build_headers(self, credential: Credential) -> dict[str, str]:

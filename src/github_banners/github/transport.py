@@ -1,20 +1,18 @@
 """
-HTTP client for GitHub: proxy, certificates, bounded bodies, redirects, causes of connection errors.
+HTTP client for GitHub: proxy, certificates, targets of redirects, causes of connection errors.
 
 `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` are read here only: our own
 services and the database are always reached directly. A client with `trust_env=True` would read them as
 well, but also netrc, whose passwords would replace our tokens.
 """
 
-import asyncio
 import ipaddress
 import os
 import re
 import socket
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx2
@@ -25,26 +23,12 @@ from github_banners.http_client import (
     HttpTransport,
     WrapTransport,
     build_client,
-    limit_size,
     unwrapped,
 )
 
-MAX_RESPONSE_BYTES = 16 << 20
-"""Limit of a response, compressed and decompressed; a hundred repositories are half a megabyte."""
-
 _CONNECT_TIMEOUT_SECONDS = 2.0
-_LARGE_RESPONSE_BYTES = 1 << 20
-_MAX_LARGE_RESPONSES = 2
-_PIECE_BYTES = 1 << 18
-_REDIRECT_STATUSES = {301, 302, 307, 308}
 _HOST = re.compile(r"[\w.:-]+")
 _PROXY_SCHEMES = {"http", "https"}
-# gzip or zlib, by the header of the data: https://docs.python.org/3/library/zlib.html#zlib.decompressobj
-_ANY_WINDOW = zlib.MAX_WBITS | 32
-
-
-class UnreadableBody(Exception):
-    """The body of a response is truncated, or has an unsupported encoding."""
 
 
 @asynccontextmanager
@@ -63,11 +47,11 @@ async def open_github_http(
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
     proxy = proxy_from_environment(api_url, environment)
     is_tls = api_url.startswith("https:") or (proxy is not None and proxy.url.scheme == "https")
-    transport = _Transport(
-        verify=_create_tls_context(environment) if is_tls else _NO_TLS,
-        trust_env=False,
-        limits=limits,
-        proxy=proxy,
+    verify = _create_tls_context(environment) if is_tls else _NO_TLS
+    transport = (
+        HttpTransport(verify=verify, trust_env=False, limits=limits)
+        if proxy is None
+        else _ProxyTransport(proxy, verify=verify, limits=limits)
     )
     async with build_client(
         wrap_transport(transport), timeout=timeout, connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS
@@ -95,67 +79,14 @@ def proxy_from_environment(url: str, environment: Mapping[str, str]) -> httpx2.P
     return None
 
 
-async def read_body(response: httpx2.Response, *, large_responses: asyncio.Semaphore) -> bytes:
-    """
-    Read and decompress a streamed body of at most `MAX_RESPONSE_BYTES`.
-
-    httpx2 would decompress each chunk as a whole, and 64 KB of gzip can become 64 MB. `large_responses`
-    limits how many responses may exceed a megabyte at the same time.
-
-    :raises UnreadableBody: the body is truncated, or has an unsupported encoding
-    :raises TooLargeBody: the body is larger
-    """
-    body, is_large = bytearray(), False
-    try:
-        async with AsyncExitStack() as stack:
-            async for piece in limit_size(_unpack(response), max_bytes=MAX_RESPONSE_BYTES):
-                body += piece
-                if not is_large and len(body) > _LARGE_RESPONSE_BYTES:
-                    is_large = True
-                    await stack.enter_async_context(large_responses)
-            return bytes(body)
-    finally:
-        # The traceback of an error would keep the whole body alive.
-        body.clear()
-
-
-async def _unpack(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """Yield the decompressed body in pieces; other tasks may run between them."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "", "gzip", "x-gzip"}:
-        raise UnreadableBody("unknown content encoding")
-    if not encoding.endswith("gzip"):
-        async for chunk in response.aiter_raw():
-            yield chunk
-        return
-    unpacker, is_empty = zlib.decompressobj(_ANY_WINDOW), True
-    async for chunk in response.aiter_raw():
-        rest, is_empty = chunk, False
-        while rest and not unpacker.eof:
-            try:
-                piece = unpacker.decompress(rest, _PIECE_BYTES)
-            except zlib.error as error:
-                raise UnreadableBody(f"broken gzip: {error}") from error
-            rest = unpacker.unconsumed_tail
-            yield piece
-            if rest:
-                await asyncio.sleep(0)
-    if not is_empty and not unpacker.eof:
-        raise UnreadableBody("the compressed body is truncated")
-
-
 def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | None:
     """
-    Return the target of a redirect of the REST API.
+    Return the target of a redirect; None if it must not be followed.
 
-    None if there is none, or if it leads to another origin, which must not receive the token.
+    It is followed for GET, and within the same origin: no other one may receive the token.
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
     """
-    if (
-        request.method != "GET"
-        or response.status not in _REDIRECT_STATUSES
-        or "location" not in response.headers
-    ):
+    if request.method != "GET":
         return None
     source = httpx2.URL(request.url)
     try:
@@ -169,11 +100,6 @@ def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | N
         source.port,
     )
     return str(target) if is_same_origin and not target.userinfo else None
-
-
-def make_large_response_slots() -> asyncio.Semaphore:
-    """Create the semaphore for `read_body`; one per process is enough."""
-    return asyncio.Semaphore(_MAX_LARGE_RESPONSES)
 
 
 def describe_error(error: BaseException, *, host: str = "") -> str:
@@ -209,22 +135,22 @@ def _describe_cause(cause: BaseException, host: str) -> str | None:
     return reason
 
 
-class _Transport(HttpTransport):
-    """HTTP transport that reports an unreachable proxy as `ProxyError`."""
+class _ProxyTransport(HttpTransport):
+    """HTTP transport through a proxy; reports an unreachable proxy as `ProxyError`."""
 
-    def __init__(self, *, proxy: httpx2.Proxy | None, verify: ssl.SSLContext, **options: object):
-        if proxy is not None and proxy.url.scheme == "https":
+    def __init__(self, proxy: httpx2.Proxy, *, verify: ssl.SSLContext, limits: httpx2.Limits):
+        if proxy.url.scheme == "https":
             proxy.ssl_context = verify
-        super().__init__(proxy=proxy, verify=verify, **options)  # type: ignore[arg-type]
-        self._proxy_address = proxy.url.netloc.decode() if proxy is not None else ""
+        super().__init__(proxy=proxy, verify=verify, trust_env=False, limits=limits)
+        self._proxy_address = proxy.url.netloc.decode()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, through the proxy if there is one."""
+        """Send a request through the proxy."""
         try:
             return await super().handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            # With a proxy, only the TLS handshake within the tunnel is with GitHub itself.
-            if not self._proxy_address or any(isinstance(e, ssl.SSLError) for e in _causes(error)):
+            # Only the TLS handshake within the tunnel is with GitHub itself.
+            if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
                 raise
             reason = describe_error(error, host=self._proxy_address)
             raise httpx2.ProxyError(f"{self._proxy_address}: {reason}") from error
