@@ -25,8 +25,8 @@ from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from starlette.requests import Request
 
 from github_banners.api import public_routes as api_routes
+from github_banners.api.admission import client_address
 from github_banners.api.builder.words import negotiate_language
-from github_banners.api.rate_limit import client_address
 from github_banners.database import change_listener
 from github_banners.database.banners import banner_from_row
 from github_banners.database.loaders import LanguagesLoader
@@ -413,7 +413,7 @@ CASES = [
     ),
     Case(
         "api: X-Forwarded-For",
-        ("api.rate_limit:_parse", "api.rate_limit:_client_network"),
+        ("api.admission:_parse", "api.admission:_client_network"),
         lambda text: client_address("127.0.0.1", text, trusted=[ip_network("127.0.0.0/8")]),
         "1796000000",
         texts,

@@ -31,7 +31,7 @@ CASES = {
     "api.png_converter:PngConverter._start": (
         "unit/api/test_png_converter.py::test_to_png_picture_that_fails_does_not_open_circuit"
     ),
-    "api.served_users:ServedUsers.check_files": (
+    "api.admission:ServedUsers.check_files": (
         "unit/api/test_served_users.py"
         "::test_check_files_unusable_file_keeps_the_list_and_is_logged_once"
     ),

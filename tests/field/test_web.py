@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from github_banners.api.rate_limit import RateLimiter, client_address
+from github_banners.api.admission import RateLimiter, client_address
 from github_banners.errors import TooManyRequests, UnknownUser
 from github_banners.options import candidate_banner_names, parse_options
 from github_banners.serving.framework import Content

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from github_banners.api.admission import ServedUsers
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_service import BannerService
-from github_banners.api.served_users import ServedUsers
 from github_banners.database.connect import Database
 from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.messaging.schemas import RemoveResponse

@@ -13,12 +13,12 @@ from psycopg.sql import SQL, Identifier
 
 from github_banners.api import banner_service
 from github_banners.api import forgetting as forgetting_module
+from github_banners.api.admission import ClientCharge, RateLimiter
 from github_banners.api.backends import Backends, to_render_job
 from github_banners.api.forgetting import Forgetting, drop_owners
 from github_banners.api.pictures import PictureCache, draw_locally
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.public_routes import BannerRoutes
-from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.user_removal import delete_user, remove_pictures
 from github_banners.database import forgotten_users, users

@@ -8,11 +8,11 @@ from typing import NoReturn
 import pytest
 from msgspec.structs import replace
 
+from github_banners.api.admission import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.api.backends import Backends
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.pictures import draw_locally
 from github_banners.api.refresh import Refresh
-from github_banners.api.served_users import NOT_SERVED_RETRY_AFTER, ServedUsers
 from github_banners.database.connect import Database
 from github_banners.errors import UserNotServed
 from github_banners.messaging.schemas import StoreRequest

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from github_banners.api import public_routes
+from github_banners.api.admission import RateLimiter, ServedUsers
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
 from github_banners.api.background_tasks import run_background_tasks
@@ -23,13 +24,10 @@ from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
-from github_banners.api.compatibility import TranslateUrlMiddleware
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.pictures import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
-from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.served_users import ServedUsers
 from github_banners.api.tracing import create_database
 from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
@@ -281,8 +279,6 @@ def build_application(
                 RequestMetricsMiddleware, metrics=metrics, label_path=public_routes.route_label
             ),
             Middleware(TraceMiddleware),
-            # Within the metrics, whose labels are the requested paths.
-            Middleware(TranslateUrlMiddleware),
         ],
         on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
         paths_with_slash=PAGE_PATH,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 
 from github_banners.api import public_routes
+from github_banners.api.admission import ServedUsers
 from github_banners.api.backends import Backends
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.forgetting import Forgetting, drop_owners
@@ -18,7 +19,6 @@ from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.served_users import ServedUsers
 from github_banners.api.tracing import tracing_batches
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database

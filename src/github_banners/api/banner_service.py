@@ -13,10 +13,10 @@ from functools import partial
 import msgspec
 import structlog
 
+from github_banners.api.admission import ServedUsers
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder, without_age
 from github_banners.api.pictures import RenderRequest
-from github_banners.api.served_users import ServedUsers
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database

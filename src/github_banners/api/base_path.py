@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from github_banners.api.rate_limit import is_trusted
+from github_banners.api.admission import is_trusted
 from github_banners.settings import Network
 
 _AUTHORITY = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")

@@ -5,42 +5,47 @@ A translated request is one for `/banners/preview` from here on: parsing, limits
 caching and headers are those of previews. `options/compatibility.py` translates the parameters.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from github_banners.api.base_path import is_below
 from github_banners.options import CARDS, STREAK_LOGIN, STREAK_PATH, translate_url
 
 PREVIEW_PATH = "/banners/preview"
-_OUR_PREFIX = "/banners/"
 
 COMPATIBLE_PATHS = tuple(card.path for card in CARDS if card.path != STREAK_PATH)
 """The paths of other services that are none of ours: all but the one of our page."""
 
 
-class TranslateUrlMiddleware:
-    """Middleware that turns a request for a picture of another service into one for a preview."""
+class CompatibleRoute(Route):
+    """The route of pictures of other services: their requests become requests for a preview."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, preview: Callable[[Request], Awaitable[Response]]) -> None:
+        super().__init__(PREVIEW_PATH, preview)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, with the URL of a preview if the request has a URL of theirs."""
-        if scope["type"] == "http" and not scope["path"].startswith(_OUR_PREFIX):
-            query = translate_url(scope["path"], scope["query_string"].decode(errors="replace"))
-            if query is not None:
-                is_streak = scope["path"].rstrip("/") == STREAK_PATH.rstrip("/")
-                # For explanations: they say which parameter to check.
-                state = {"login_parameter": STREAK_LOGIN if is_streak else "username"}
-                scope = {
-                    **scope,
-                    "path": PREVIEW_PATH,
-                    "raw_path": PREVIEW_PATH.encode(),
-                    "query_string": query.encode(),
-                    "state": {**scope.get("state", {}), **state},
-                }
-        await self._app(scope, receive, send)
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the URLs of other services; the returned scope replaces theirs by that of a preview."""
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        query = translate_url(scope["path"], scope["query_string"].decode(errors="replace"))
+        if query is None:
+            return Match.NONE, {}
+        match, child_scope = super().matches({**scope, "path": PREVIEW_PATH})
+        is_streak = scope["path"].rstrip("/") == STREAK_PATH.rstrip("/")
+        # For explanations: they say which parameter to check.
+        state = {"login_parameter": STREAK_LOGIN if is_streak else "username"}
+        return match, {
+            **child_scope,
+            "path": PREVIEW_PATH,
+            "raw_path": PREVIEW_PATH.encode(),
+            "query_string": query.encode(),
+            "state": {**scope.get("state", {}), **state},
+        }
 
 
 # A translation takes as long as twenty lookups of cached responses. Targets have at most 1 KB.

@@ -14,7 +14,7 @@ from functools import partial
 
 import structlog
 
-from github_banners.api.rate_limit import ClientCharge
+from github_banners.api.admission import ClientCharge
 from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, RenderingFailed, TooManyRequests

@@ -20,12 +20,13 @@ from starlette.routing import Route
 
 from github_banners import __version__
 from github_banners.api import docs
+from github_banners.api.admission import ClientCharge, RateLimiter, ServedUsers, client_address
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
 from github_banners.api.banner_responses import numbers_response
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
-from github_banners.api.compatibility import COMPATIBLE_PATHS, PREVIEW_PATH
+from github_banners.api.compatibility import COMPATIBLE_PATHS, PREVIEW_PATH, CompatibleRoute
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema
@@ -36,9 +37,7 @@ from github_banners.api.pictures import (
     svg_fallback_response,
 )
 from github_banners.api.png_converter import PngConverter
-from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.served_users import ServedUsers
 from github_banners.errors import DatabaseUnavailable, InvalidOption, UnreadableBanner
 from github_banners.options import (
     drop_redundant_options,
@@ -83,11 +82,16 @@ class BannerRoutes:
     base_path: str = ""
 
     def routes(self) -> list[Route]:
-        """Build the routes; `preview` comes first, since it would match as a banner name."""
+        """
+        Build the routes; `preview` comes first, since it would match as a banner name.
+
+        The URLs of other services include `/?user=`, so these routes come before that of the page.
+        """
         return [
             Route(PREVIEW_PATH, self.preview),
             Route("/banners/{name}", self.get_banner),
             Route("/banners", self.create_banner, methods=["POST"]),
+            CompatibleRoute(self.preview),
         ]
 
     async def preview(self, request: Request) -> Response:

@@ -216,8 +216,9 @@ def build_app(
         routes=routes,
         middleware=[
             *middleware,
-            Middleware(ExceptionMiddleware, handlers=handlers),
             Middleware(IgnoreTrailingSlashMiddleware, except_in=paths_with_slash),
+            # Within: handlers see the path that the routes see.
+            Middleware(ExceptionMiddleware, handlers=handlers),
         ],
         exception_handlers={HTTPException: handlers[HTTPException]},
     )

@@ -1,23 +1,36 @@
 """Requests for pictures of other services reach the application as requests for previews."""
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Router
+from starlette.types import Scope
 
-from github_banners.api.compatibility import TranslateUrlMiddleware, to_preview_target
+from github_banners.api.compatibility import CompatibleRoute, to_preview_target
 from github_banners.api.public_routes import route_label
-from tests.unit.api.asgi import InnerApp, http_scope, send_request
+from tests.unit.api.asgi import http_scope, send_request
 
 
-async def scope_seen(target: str, *, method: str = "GET") -> tuple[str, bytes, bytes]:
-    """Return path, raw path and query that reach the application behind the middleware."""
-    inner = InnerApp()
-    await send_request(TranslateUrlMiddleware(inner), http_scope(target, method=method))
-    (scope,) = inner.scopes
-    return scope["path"], scope["raw_path"], scope["query_string"]
+async def _preview(_: Request) -> Response:
+    return Response()
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-async def test_translate_url_middleware_rewrites_url_of_other_service(method: str) -> None:
-    assert await scope_seen("/api/pin/?username=ada&repo=engine&v=1", method=method) == (
+async def scope_seen(target: str, *, state: dict[str, object] | None = None) -> Scope:
+    """Return the scope that the handler of previews gets; that of the request if none is called."""
+    seen: list[Scope] = []
+
+    async def preview(request: Request) -> Response:
+        seen.append(request.scope)
+        return Response()
+
+    scope = {**http_scope(target), "state": state or {}}
+    await send_request(Router([CompatibleRoute(preview)]), scope)
+    return seen[0] if seen else scope
+
+
+async def test_compatible_route_url_of_other_service_becomes_one_of_a_preview() -> None:
+    scope = await scope_seen("/api/pin/?username=ada&repo=engine&v=1")
+    assert (scope["path"], scope["raw_path"], scope["query_string"]) == (
         "/banners/preview",
         b"/banners/preview",
         b"username=ada&layout=repository&repo=engine",
@@ -25,29 +38,31 @@ async def test_translate_url_middleware_rewrites_url_of_other_service(method: st
 
 
 @pytest.mark.parametrize(
+    ("method", "expected"), [("GET", Match.FULL), ("HEAD", Match.FULL), ("POST", Match.PARTIAL)]
+)
+def test_compatible_route_matches_methods_of_previews(method: str, expected: Match) -> None:
+    route = CompatibleRoute(_preview)
+    assert route.matches(http_scope("/api?username=ada", method=method))[0] is expected
+
+
+@pytest.mark.parametrize(
     ("target", "parameter"),
     [("/?user=ada", "user"), ("/api?username=ada", "username"), ("/api/?username=ada", "username")],
 )
-async def test_translate_url_middleware_remembers_login_parameter(
-    target: str, parameter: str
-) -> None:
-    inner = InnerApp()
-    scope = {**http_scope(target), "state": {"other": 1}}
-    await send_request(TranslateUrlMiddleware(inner), scope)
-    assert inner.scopes[0]["state"] == {"login_parameter": parameter, "other": 1}
-    assert scope["state"] == {"other": 1}
+async def test_compatible_route_remembers_login_parameter(target: str, parameter: str) -> None:
+    state: dict[str, object] = {"other": 1}
+    scope = await scope_seen(target, state=state)
+    assert scope["state"] == {"login_parameter": parameter, "other": 1}
+    assert state == {"other": 1}
 
 
 @pytest.mark.parametrize("target", ["/", "/?username=ada", "/docs", "/banners/preview?user=ada"])
-async def test_translate_url_middleware_leaves_own_url(target: str) -> None:
-    path, _, query = target.partition("?")
-    assert await scope_seen(target) == (path, path.encode(), query.encode())
+def test_compatible_route_own_url_does_not_match(target: str) -> None:
+    assert CompatibleRoute(_preview).matches(http_scope(target)) == (Match.NONE, {})
 
 
-async def test_translate_url_middleware_leaves_other_scopes() -> None:
-    inner = InnerApp()
-    await send_request(TranslateUrlMiddleware(inner), {"type": "lifespan"})
-    assert inner.scopes == [{"type": "lifespan"}]
+def test_compatible_route_other_scopes_do_not_match() -> None:
+    assert CompatibleRoute(_preview).matches({"type": "lifespan"}) == (Match.NONE, {})
 
 
 STREAK = b"/banners/preview?username=ada&layout=activity&number_format=long"
@@ -89,9 +104,9 @@ def test_to_preview_target_returns_preview_of_other_services_only(
     ],
 )
 async def test_to_preview_target_is_the_url_that_the_application_caches(target: str) -> None:
-    path, _, query = await scope_seen(target)
-    preview = f"{path}?{query.decode()}".encode()
-    assert path == "/banners/preview"
+    scope = await scope_seen(target)
+    preview = scope["raw_path"] + b"?" + scope["query_string"]
+    assert scope["path"] == "/banners/preview"
     assert to_preview_target(target.encode(), base_path=b"") == preview
 
 

@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
+from github_banners.api.admission import ClientCharge, RateLimiter
 from github_banners.api.png_converter import PngConverter, PngOutcome
-from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.errors import (
     BannersError,
     Overloaded,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.rate_limit import RateLimiter, client_address
+from github_banners.api.admission import RateLimiter, client_address
 from github_banners.errors import TooManyRequests
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]

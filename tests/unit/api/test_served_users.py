@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from github_banners.api.admission import RateLimiter, ServedUsers
 from github_banners.api.banner_service import BannerService
 from github_banners.api.pictures import CachedPicture, PictureCache, RenderRequest
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.public_routes import BannerRoutes
-from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.served_users import ServedUsers
 from github_banners.errors import UserNotServed
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
@@ -151,7 +150,7 @@ async def test_check_files_unchanged_file_is_not_read(
     write(file, "ada")
     users = ServedUsers(denied_file=file)
     await users.check_files()
-    monkeypatch.setattr("github_banners.api.served_users.read_logins", None)
+    monkeypatch.setattr("github_banners.api.admission.read_logins", None)
     await users.check_files()
     assert not users.is_served("ada")
 
