@@ -174,7 +174,7 @@ class Parameters:
         4892, "bytes of a picture; camo accepts no gzip", "docs/performance.md, Drawing: classic"
     )
     header_bytes: float = _assumed(800, "bytes of the head of a response, with TLS")
-    cache_seconds: float = _code(600, "`max-age` of a picture, at most", "`api/pictures.py`")
+    cache_seconds: float = _code(600, "`max-age` of a picture, at most", "`api/response_cache.py`")
     camo_caches: float = _assumed(10, "caches of camo that fetch a picture on their own")
 
     # Prices in US dollars

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from github_banners.api.admission import ServedUsers
 from github_banners.api.backends import Backends
-from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_service import BannerService
+from github_banners.api.pictures import BannerDataFinder
 from github_banners.database.connect import Database
 from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.messaging.schemas import RemoveResponse
@@ -62,15 +62,17 @@ class DataServices:
             max_age=Ttls().hard,
             clock=self.clock,
         )
-        self.banners = BannerService(
+        self.finder = BannerDataFinder(
             lookup=self.owners,
             identities=self.identities,
-            data=BannerDataFinder(
-                lookup=self.owners,
-                data_lookup=self.data,
-                database=self.database,
-                clock=self.clock,
-            ),
+            data_lookup=self.data,
+            served_users=self.served_users,
+            database=self.database,
+            clock=self.clock,
+        )
+        self.banners = BannerService(
+            finder=self.finder,
+            lookup=self.owners,
             served_users=self.served_users,
             database=self.database,
             backends=self.backends,

@@ -119,7 +119,7 @@ class Scene:
         self.published[banner.name] = snapshot
 
     async def preview(self, options: BannerOptions, login: str = "ada") -> Snapshot:
-        request = await self.services.banners.preview(
+        request = await self.services.finder.find_preview(
             login, options, deadline=Deadline(10, 10), charge=no_charge
         )
         return request.result.snapshot
@@ -263,7 +263,7 @@ async def test_contributions_stay_with_their_date_while_github_is_down(scene: Sc
     await scene.services.drain()
     scene.github.is_down = True
     scene.now += 2 * DAY
-    request = await scene.services.banners.preview(
+    request = await scene.services.finder.find_preview(
         "ada", ACTIVITY, deadline=Deadline(10, 10), charge=no_charge
     )
     assert request.result.freshness is Freshness.HARD_STALE
@@ -493,7 +493,7 @@ async def test_long_fetches_are_charged_to_the_client(scene: Scene) -> None:
         charged.append(debt)
 
     for options in (ACTIVITY, BY_SIZE):
-        await scene.services.banners.preview(
+        await scene.services.finder.find_preview(
             "ada", options, deadline=Deadline(10, 10), charge=charge
         )
     # The identity and a history of 17 years; then the numbers, and three pages of sizes.

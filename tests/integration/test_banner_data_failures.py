@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from github_banners.api import banner_data_finder
+from github_banners.api import pictures
 from github_banners.api.pictures import PictureCache, RenderRequest
 from github_banners.database.connect import Database
 from github_banners.errors import (
@@ -51,7 +51,7 @@ async def scene(database: Database) -> AsyncIterator[Scene]:
 async def request(
     scene: Scene, options: BannerOptions, deadline: Deadline | None = None
 ) -> RenderRequest:
-    return await scene.services.banners.preview(
+    return await scene.services.finder.find_preview(
         "ada", options, deadline=deadline or Deadline(10, 10), charge=no_charge
     )
 
@@ -270,7 +270,7 @@ async def test_suggestion_for_an_unknown_repository_is_searched_once(
         searched.append(name)
         return "Linux"
 
-    monkeypatch.setattr(banner_data_finder, "suggest_repository", suggest)
+    monkeypatch.setattr(pictures, "suggest_repository", suggest)
     options = BannerOptions(layout=Layout.REPOSITORY, repo="linus")
     for _ in range(3):
         with pytest.raises(UnknownRepository) as error_info:

@@ -263,7 +263,7 @@ async def test_late_save_does_not_bring_the_user_back(scene: Scene) -> None:
 
 async def test_late_identity_does_not_bring_the_user_back(scene: Scene) -> None:
     await scene.fill()
-    await scene.services.banners.preview(
+    await scene.services.finder.find_preview(
         "ada", BannerOptions(layout=Layout.ACTIVITY), deadline=Deadline(10, 10), charge=no_charge
     )
     await scene.forget()
@@ -272,7 +272,7 @@ async def test_late_identity_does_not_bring_the_user_back(scene: Scene) -> None:
     scene.github.request_arrived.clear()
     # Requested at the time of `forget`, answered later.
     request = asyncio.create_task(
-        scene.services.banners.preview(
+        scene.services.finder.find_preview(
             "lovelace",
             BannerOptions(layout=Layout.ACTIVITY),
             deadline=Deadline(10, 10),
@@ -375,7 +375,7 @@ async def test_forgetting_drops_what_an_earlier_request_caches_later(scene: Scen
     scene.github.gate.clear()
     scene.github.request_arrived.clear()
     # The numbers are an hour old: they are requested in the background.
-    await scene.services.banners.preview(
+    await scene.services.finder.find_preview(
         "ada", BannerOptions(), deadline=Deadline(10, 10), charge=no_charge
     )
     await scene.github.request_arrived.wait()

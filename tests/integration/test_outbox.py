@@ -666,7 +666,7 @@ async def test_create_beyond_limit_raises_and_preview_works(create_scene: Create
     with pytest.raises(TooManyBanners):
         await create_scene.create(BannerOptions(radius=1))
     assert await create_scene.create() == CreateResult(first.name, is_new=False)
-    preview = await create_scene.banners.preview(
+    preview = await create_scene.banners.finder.find_preview(
         "ada", BannerOptions(radius=1), deadline=Deadline(10, 10), charge=lambda **_: None
     )
     assert preview.result.snapshot.owner.login == "Ada"

@@ -104,7 +104,7 @@ class Scene:
         self.published[banner.name] = from_event(received, now=self.now)
 
     async def preview(self, options: BannerOptions) -> Snapshot:
-        request = await self.banners.preview(
+        request = await self.banners.finder.find_preview(
             "ada", options, deadline=Deadline(10, 10), charge=no_charge
         )
         return request.result.snapshot
@@ -219,7 +219,7 @@ async def test_draw_selection_changes_without_version(scene: Scene) -> None:
     await scene.create(FORKS)
 
     async def picture() -> bytes:
-        request = await scene.banners.preview(
+        request = await scene.banners.finder.find_preview(
             "ada", FORKS, deadline=Deadline(10, 10), charge=no_charge
         )
         drawn = await scene.pictures.draw(request, deadline=Deadline(10, 10))

@@ -153,7 +153,7 @@ async def test_former_login_of_a_denied_user_is_not_served(scene: Scene) -> None
     scene.users.deny(["lovelace"])
     scene.now += timedelta(days=2)
     with pytest.raises(UserNotServed) as error_info:
-        await scene.services.banners.preview(
+        await scene.services.finder.find_preview(
             "ada", CLASSIC, deadline=Deadline(10, 10), charge=no_charge
         )
     assert error_info.value.name == "Lovelace"

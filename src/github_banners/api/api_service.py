@@ -19,13 +19,12 @@ from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
 from github_banners.api.background_tasks import run_background_tasks
 from github_banners.api.background_work import build_background_work
-from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.error_handlers import ErrorHandler
-from github_banners.api.pictures import PictureCache
+from github_banners.api.pictures import BannerDataFinder, PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.response_cache import ResponseCache
 from github_banners.api.tracing import create_database
@@ -165,11 +164,15 @@ async def _open_banner_service(
     )
     try:
         yield BannerService(
-            lookup=lookup,
-            identities=identities,
-            data=BannerDataFinder(
-                lookup=lookup, data_lookup=data_lookup, database=database, clock=clock
+            finder=BannerDataFinder(
+                lookup=lookup,
+                identities=identities,
+                data_lookup=data_lookup,
+                served_users=served_users,
+                database=database,
+                clock=clock,
             ),
+            lookup=lookup,
             served_users=served_users,
             database=database,
             backends=backends,

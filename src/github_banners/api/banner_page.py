@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from github_banners.api.documents import HTML, escape_url, html_environment, security_headers
-from github_banners.api.pictures import picture_response
+from github_banners.api.response_cache import picture_response
 from github_banners.drawing import explain_in_words
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.open_graph import HEIGHT, SERVICE_NAME, WIDTH, BannerTexts

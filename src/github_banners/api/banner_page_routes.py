@@ -14,10 +14,15 @@ from github_banners.api.banner_page import (
     build_profile_url,
     page_response,
 )
-from github_banners.api.banner_responses import is_image_loader, requests_picture
+from github_banners.api.banner_responses import (
+    is_image_loader,
+    requests_picture,
+    svg_fallback_response,
+)
 from github_banners.api.base_path import find_site_url
-from github_banners.api.pictures import RenderRequest, picture_response, svg_fallback_response
+from github_banners.api.pictures import RenderRequest
 from github_banners.api.public_routes import BannerRoutes
+from github_banners.api.response_cache import picture_response
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import DatabaseUnavailable, UnreadableBanner
 from github_banners.options import Layout, Locale, drop_redundant_options

@@ -1,15 +1,24 @@
-"""Which clients want a picture, and the response to those that want numbers instead."""
+"""Which clients want a picture, and the responses without the requested one: numbers, explanations."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from github_banners.api.pictures import MIN_AGE_SECONDS
+from github_banners.api.response_cache import (
+    MIN_AGE_SECONDS,
+    NO_PROXY_CACHE,
+    SECURITY_HEADERS,
+    picture_response,
+)
+from github_banners.errors import BannersError, TooManyRequests, Unavailable, UnknownBanner
 from github_banners.messaging.mapping import extra_data
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
-from github_banners.serving.framework import HttpResponse, json_response
+from github_banners.serving.framework import SVG, Content, HttpResponse, json_response
+
+_EXPLANATION_AGE_SECONDS = 60
 
 
 def requests_picture(accept: str, *, suffix: str, response_format: str) -> bool:
@@ -48,3 +57,38 @@ def numbers_response(
         numbers["unknown"] = unknown
     body = msgspec.json.encode(numbers)
     return json_response(200, body, {"cache-control": f"public, max-age={MIN_AGE_SECONDS}"})
+
+
+def svg_fallback_response(picture: Content, request_headers: Mapping[str, str]) -> HttpResponse:
+    """
+    Build the response with an SVG in place of a PNG that could not be converted in time.
+
+    It has the shortest `max-age` and is not cached by proxies, so that the PNG replaces it soon.
+    """
+    response = picture_response(picture, request_headers, seconds_fresh=0)
+    return replace(response, headers={**response.headers, **NO_PROXY_CACHE})
+
+
+def explanation_response(
+    error: BannersError,
+    drawing: bytes,
+    *,
+    vary: str = "Accept",
+    media_type: str = SVG,
+    is_replacement: bool = False,
+) -> HttpResponse:
+    """
+    Build the response to an image client: a drawn explanation with status 200.
+
+    The status is 200 because image clients drop the body of an error. `is_replacement` is True if
+    the drawing is an SVG in place of the requested PNG; then a retry may get the PNG.
+    """
+    headers = {**SECURITY_HEADERS, "content-type": media_type, "vary": vary}
+    age_seconds = MIN_AGE_SECONDS if is_replacement else _EXPLANATION_AGE_SECONDS
+    if isinstance(error, TooManyRequests | Unavailable):
+        age_seconds = min(error.retry_after_seconds, age_seconds)
+    is_temporary = isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500
+    if is_temporary or is_replacement:
+        headers |= NO_PROXY_CACHE
+    headers["cache-control"] = f"public, max-age={age_seconds}"
+    return HttpResponse(200, headers, drawing)

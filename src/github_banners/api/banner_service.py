@@ -1,5 +1,5 @@
 """
-Find the numbers to draw for previews and permanent banners, and create permanent banners.
+Find the data of permanent banners, and create them.
 
 A new banner is inserted, drawn and stored here. Nothing in this module knows HTTP.
 """
@@ -15,8 +15,7 @@ import structlog
 
 from github_banners.api.admission import ServedUsers
 from github_banners.api.backends import Backends
-from github_banners.api.banner_data_finder import BannerDataFinder, without_age
-from github_banners.api.pictures import RenderRequest
+from github_banners.api.pictures import BannerDataFinder, RenderRequest, without_age
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
@@ -37,16 +36,13 @@ from github_banners.options import (
     DataKind,
     banner_needs,
     candidate_banner_names,
-    data_needs,
     parse_banner_name,
     parse_need,
-    shows_only_totals,
     to_canonical_json,
 )
 from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Charge, Deadline
-from github_banners.stats.identity import IdentityLookup
-from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.lookup import Lookup
 
 _log = structlog.get_logger(__name__)
 
@@ -68,7 +64,7 @@ class CreateResult:
 
 class BannerService:
     """
-    Finds the numbers of previews and permanent banners; creates, draws and stores new banners.
+    Finds the data of permanent banners; creates, draws and stores new ones.
 
     Previews and permanent banners differ only in how the owner and the options are found. The result
     of both is a `RenderRequest`, which `PictureCache.draw` turns into a picture.
@@ -77,9 +73,8 @@ class BannerService:
     def __init__(
         self,
         *,
+        finder: BannerDataFinder,
         lookup: Lookup,
-        identities: IdentityLookup,
-        data: BannerDataFinder,
         served_users: ServedUsers,
         database: Database,
         backends: Backends,
@@ -87,9 +82,8 @@ class BannerService:
         max_banners_per_user: int,
         clock: Clock,
     ) -> None:
+        self.finder = finder
         self._lookup = lookup
-        self._identities = identities
-        self._data = data
         self._served_users = served_users
         self._database = database
         self._backends = backends
@@ -99,32 +93,6 @@ class BannerService:
         self._names: ByteBoundedLru[str, _NamedBanner] = ByteBoundedLru(
             _NAMES_BYTES, entry_bytes=_name_bytes
         )
-
-    async def preview(
-        self,
-        login: str,
-        options: BannerOptions,
-        *,
-        deadline: Deadline,
-        charge: Charge,
-        wants_numbers: bool = False,
-    ) -> RenderRequest:
-        """
-        Find the data to draw a preview with; `wants_numbers` even if the banner shows none.
-
-        Raises the errors of `Lookup.find_by_login` and `BannerDataFinder.add_data`.
-
-        :raises UserNotServed: this instance does not serve the login, or the one that replaced it
-        """
-        self._served_users.require(login)
-        if wants_numbers or DataKind.REPOSITORIES in data_needs(options):
-            result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        else:
-            snapshot = await self._identities.find(login, deadline=deadline, charge=charge)
-            result = without_age(snapshot)
-        # It may be a former login of a user who has another one now.
-        self._served_users.require(result.snapshot.owner.login)
-        return await self._add_data(result, options, deadline=deadline, charge=charge)
 
     async def get_by_name(
         self, name: str, *, deadline: Deadline, charge: Charge, wants_numbers: bool = False
@@ -145,27 +113,12 @@ class BannerService:
             result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
         else:
             result = without_age(snapshot)
-        return await self._add_data(
+        return await self.finder.add_data(
             result,
             banner.options,
             repository_id=banner.repository_id,
             deadline=deadline,
             charge=charge,
-        )
-
-    async def _add_data(
-        self,
-        result: LookupResult,
-        options: BannerOptions,
-        *,
-        deadline: Deadline,
-        charge: Charge,
-        repository_id: int | None = None,
-    ) -> RenderRequest:
-        if shows_only_totals(options):
-            return RenderRequest(result, options)
-        return await self._data.add_data(
-            result, options, repository_id=repository_id, deadline=deadline, charge=charge
         )
 
     async def create(
@@ -181,7 +134,7 @@ class BannerService:
         """
         self._served_users.require(login)
         charge()
-        request = await self.preview(login, options, deadline=deadline, charge=charge)
+        request = await self.finder.find_preview(login, options, deadline=deadline, charge=charge)
         snapshot = request.result.snapshot
         owner, repository = snapshot.owner, snapshot.repository
         needs = banner_needs(
@@ -203,7 +156,7 @@ class BannerService:
         """Remove everything cached of these owners and their banners."""
         self._names.drop_where(lambda _, banner: banner.owner_id in owner_ids)
         self._lookup.drop_owners(owner_ids)
-        self._data.drop_owners(owner_ids)
+        self.finder.drop_owners(owner_ids)
 
     async def read_stored_drawing(self, name: str, *, deadline: Deadline) -> bytes | None:
         """

@@ -20,9 +20,12 @@ from github_banners.api.banner_page import (
     is_open_graph_path,
     is_page_path,
 )
-from github_banners.api.banner_responses import is_image_loader, requests_picture
+from github_banners.api.banner_responses import (
+    explanation_response,
+    is_image_loader,
+    requests_picture,
+)
 from github_banners.api.compatibility import PREVIEW_PATH
-from github_banners.api.pictures import explanation_response
 from github_banners.drawing import explain
 from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner

@@ -1,28 +1,42 @@
 """
-Pictures of banners: drawn, cached, and sent.
+Pictures of banners: find what a banner shows, draw it, cache the picture.
 
-`PictureCache` has the newest version of each requested banner. A picture is served from it until its
-numbers must be validated again, or until its owner is invalidated by a change in the database. A
-picture is hashed for its ETag and compressed once, when it is drawn. Explanation cards are cached for
-at most a minute, since most of their causes pass.
+`BannerDataFinder` finds the data within a request's deadline. `PictureCache` has the newest version of
+each requested banner. A picture is served from it until its numbers must be validated again, or until its
+owner is invalidated by a change in the database. A picture is hashed for its ETag and compressed once,
+when it is drawn.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
 
+from github_banners.api.admission import ServedUsers
 from github_banners.cache import ByteBoundedLru
+from github_banners.database.connect import Database
+from github_banners.database.repositories import select_repositories
 from github_banners.drawing import draw
-from github_banners.errors import BannersError, TooManyRequests, Unavailable, UnknownBanner
-from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock, Snapshot
-from github_banners.options import BannerOptions, options_digest
-from github_banners.serving.framework import SVG, Content, HttpResponse, etag_matches
-from github_banners.stats.fetch import Deadline
-from github_banners.stats.lookup import LookupResult
+from github_banners.errors import BannersError, DatabaseUnavailable, UnknownRepository
+from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock, Repository, Snapshot
+from github_banners.options import (
+    BannerOptions,
+    DataKind,
+    data_needs,
+    options_digest,
+    shows_only_totals,
+)
+from github_banners.serving.framework import Content
+from github_banners.stats.banner_data import complete, needs_repository_rows, suggest_repository
+from github_banners.stats.data_fetch import DataRequest
+from github_banners.stats.data_lookup import DataLookup, FoundData
+from github_banners.stats.fetch import Charge, Deadline, ErrorCache
+from github_banners.stats.identity import IdentityLookup
+from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
 
 PictureKey: TypeAlias = tuple[int, bytes]
@@ -32,21 +46,11 @@ Draw: TypeAlias = Callable[[Snapshot, BannerOptions, Deadline], Awaitable[bytes]
 """Draws a snapshot as UTF-8 SVG within the deadline; does not fail."""
 
 _PICTURE_OVERHEAD_BYTES = 700
-MIN_AGE_SECONDS = 30
-_MAX_AGE_SECONDS = 600
-_EXPLANATION_AGE_SECONDS = 60
-
-_SECURITY_HEADERS = {
-    "access-control-allow-origin": "*",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-    "x-content-type-options": "nosniff",
-}
-# nginx must not cache a temporary explanation in place of the picture:
-# https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
-_NO_PROXY_CACHE = {"x-accel-expires": "0"}
-_RAW_SECURITY_HEADERS = [
-    (name.encode(), value.encode()) for name, value in _SECURITY_HEADERS.items()
-]
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+_MAX_REPOSITORIES_BYTES, _ENTRY_BYTES, _REPOSITORY_BYTES = 8 << 20, 200, 400
+_SUGGESTION_TTL = timedelta(minutes=1)
+_AGES = list(Freshness)
+"""The age classes, youngest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,168 @@ def to_picture_key(owner_id: int, options: BannerOptions) -> PictureKey:
 async def draw_locally(snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
     """Draw in this process."""
     return draw(snapshot, options)
+
+
+class BannerDataFinder:
+    """Finds the numbers of a preview, and what else a banner shows."""
+
+    def __init__(
+        self,
+        *,
+        lookup: Lookup,
+        identities: IdentityLookup,
+        data_lookup: DataLookup,
+        served_users: ServedUsers,
+        database: Database,
+        clock: Clock,
+    ) -> None:
+        self._lookup = lookup
+        self._identities = identities
+        self._data_lookup = data_lookup
+        self._served_users = served_users
+        self._database = database
+        # For a time in which the database can't be read.
+        self._repositories: ByteBoundedLru[int, Sequence[Repository]] = ByteBoundedLru(
+            _MAX_REPOSITORIES_BYTES, entry_bytes=_repositories_bytes
+        )
+        # Comparing thousands of names takes long, and no client is charged for it.
+        self._unknown_repositories = ErrorCache(clock=clock)
+
+    async def find_preview(
+        self,
+        login: str,
+        options: BannerOptions,
+        *,
+        deadline: Deadline,
+        charge: Charge,
+        wants_numbers: bool = False,
+    ) -> RenderRequest:
+        """
+        Find the data to draw a preview with; `wants_numbers` even if the banner shows none.
+
+        Raises the errors of `Lookup.find_by_login` and `add_data`.
+
+        :raises UserNotServed: this instance does not serve the login, or the one that replaced it
+        """
+        self._served_users.require(login)
+        if wants_numbers or DataKind.REPOSITORIES in data_needs(options):
+            result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
+        else:
+            snapshot = await self._identities.find(login, deadline=deadline, charge=charge)
+            result = without_age(snapshot)
+        # It may be a former login of a user who has another one now.
+        self._served_users.require(result.snapshot.owner.login)
+        return await self.add_data(result, options, deadline=deadline, charge=charge)
+
+    async def add_data(
+        self,
+        result: LookupResult,
+        options: BannerOptions,
+        *,
+        deadline: Deadline,
+        charge: Charge,
+        repository_id: int | None = None,
+    ) -> RenderRequest:
+        """
+        Build the request to draw a banner; `repository_id` is that of a permanent one.
+
+        :raises DatabaseUnavailable: repositories have to be read, and can't be within the deadline
+        :raises UnknownRepository: the owner has no repository of this name
+        :raises NotFound: the owner has no visible contributions, and the banner shows nothing else
+        :raises Unavailable: data is not known yet, and can't be fetched within the deadline
+        """
+        if shows_only_totals(options):
+            return RenderRequest(result, options)
+        owner = result.snapshot.owner
+        # Before other data, which may use up all the time.
+        repositories = (
+            await self._read_repositories(result.snapshot, deadline)
+            if needs_repository_rows(options)
+            else ()
+        )
+        parts: dict[DataKind, FoundData] = {}
+        for kind in sorted(data_needs(options) - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}):
+            request = DataRequest(owner, kind, options.repo or "", repository_id)
+            try:
+                parts[kind] = await self._data_lookup.find(
+                    request, deadline=deadline, charge=charge
+                )
+            except UnknownRepository as error:
+                raise await self._with_suggestion(
+                    error, result.snapshot, deadline=deadline, charge=charge
+                ) from error
+        data = {kind: part.data for kind, part in parts.items()}
+        snapshot = complete(result.snapshot, options, data, repositories)
+        # The age of numbers that are not shown does not matter.
+        shows_numbers = DataKind.REPOSITORIES in data_needs(options)
+        shown: list[FoundData | LookupResult] = [*parts.values(), *[result] * shows_numbers]
+        completed = LookupResult(
+            snapshot,
+            max((part.freshness for part in shown), key=_AGES.index),
+            fresh_until=min(part.fresh_until for part in shown),
+            refresh_at=min(part.refresh_at for part in shown),
+        )
+        parts_fetched_at = [part.data.fetched_at for part in parts.values()]
+        # Neither single repositories nor followers change the owner's version.
+        if needs_repository_rows(options) or DataKind.FOLLOWERS in data_needs(options):
+            parts_fetched_at.append(result.snapshot.fetched_at)
+        return RenderRequest(completed, options, tuple(parts_fetched_at))
+
+    def drop_owners(self, owner_ids: Collection[int]) -> None:
+        """Remove everything cached of these owners."""
+        self._data_lookup.drop_owners(owner_ids)
+        self._repositories.drop_where(lambda owner_id, _: owner_id in owner_ids)
+
+    async def _read_repositories(
+        self, snapshot: Snapshot, deadline: Deadline
+    ) -> Sequence[Repository]:
+        """Return an owner's repositories: those just fetched, the stored or the last known ones."""
+        owner_id = snapshot.owner.id
+        unsaved = self._lookup.writer.unsaved.get(owner_id)
+        if unsaved is not None and unsaved.fetched_at >= snapshot.fetched_at:
+            self._repositories.put(owner_id, unsaved.repositories)
+            return unsaved.repositories
+        try:
+            repositories = await self._database.run_within(
+                partial(select_repositories, owner_id=owner_id),
+                timeout_seconds=deadline.database_timeout_seconds(),
+            )
+        except DatabaseUnavailable:
+            if (known := self._repositories.get(owner_id)) is None:
+                raise
+            return known
+        if not repositories and snapshot.stats.total_repos:
+            raise DatabaseUnavailable(f"the repositories of owner {owner_id} are not stored")
+        self._repositories.put(owner_id, repositories)
+        return repositories
+
+    async def _with_suggestion(
+        self, error: UnknownRepository, snapshot: Snapshot, *, deadline: Deadline, charge: Charge
+    ) -> BannersError:
+        """Return the error with the repository whose name is closest; fetch them if unknown."""
+        key = snapshot.owner.id, error.name.lower()
+        if (known := self._unknown_repositories.get(key)) is not None:
+            return known
+        repositories: Sequence[Repository] = ()
+        with suppress(BannersError):
+            if not snapshot.has_numbers:
+                result = await self._lookup.find_for_owner(
+                    snapshot, deadline=deadline, charge=charge
+                )
+                snapshot = result.snapshot
+            repositories = await self._read_repositories(snapshot, deadline)
+        explained = UnknownRepository(error.name, suggest_repository(error.name, repositories))
+        self._unknown_repositories.put(key, explained, ttl=_SUGGESTION_TTL)
+        return explained
+
+
+def _repositories_bytes(_: int, repositories: Sequence[Repository]) -> int:
+    return _ENTRY_BYTES + _REPOSITORY_BYTES * len(repositories)
+
+
+def without_age(snapshot: Snapshot) -> LookupResult:
+    """Build the result for a banner that shows only other data of the owner."""
+    return LookupResult(snapshot, Freshness.FRESH, _FOREVER, _FOREVER)
 
 
 class CachedPicture(msgspec.Struct, frozen=True, gc=False):
@@ -179,81 +345,3 @@ class PictureCache:
 
 def _entry_bytes(_: PictureKey, cached: CachedPicture) -> int:
     return _PICTURE_OVERHEAD_BYTES + cached.picture.size_bytes
-
-
-def picture_response(
-    picture: Content, request_headers: Mapping[str, str], *, seconds_fresh: int
-) -> HttpResponse:
-    """
-    Build the response with a picture, or 304 if `If-None-Match` matches.
-
-    `seconds_fresh` is the time until the numbers are refreshed; it sets `max-age`, within limits.
-    """
-    accept_encoding = request_headers.get("accept-encoding", "")
-    if_none_match = request_headers.get("if-none-match", "")
-    status, headers, body = raw_picture_response(
-        picture, accept_encoding, if_none_match, seconds_fresh=seconds_fresh
-    )
-    return HttpResponse(status, {name.decode(): value.decode() for name, value in headers}, body)
-
-
-def raw_picture_response(
-    picture: Content, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Build the response of `picture_response` as status, raw ASGI headers and body."""
-    body, etag = picture.negotiate(accept_encoding)
-    headers = list(_RAW_SECURITY_HEADERS)
-    if picture.gzipped is not None:
-        headers.append((b"vary", b"Accept-Encoding"))
-    headers += [(b"etag", etag.encode()), (b"cache-control", cache_control(seconds_fresh))]
-    if etag_matches(if_none_match, etag):
-        return 304, headers, b""
-    headers += [
-        (b"content-type", picture.media_type.encode()),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    if body is picture.gzipped:
-        headers.append((b"content-encoding", b"gzip"))
-    return 200, headers, body
-
-
-def svg_fallback_response(picture: Content, request_headers: Mapping[str, str]) -> HttpResponse:
-    """
-    Build the response with an SVG in place of a PNG that could not be converted in time.
-
-    It has the shortest `max-age` and is not cached by proxies, so that the PNG replaces it soon.
-    """
-    response = picture_response(picture, request_headers, seconds_fresh=0)
-    return replace(response, headers={**response.headers, **_NO_PROXY_CACHE})
-
-
-@lru_cache(_MAX_AGE_SECONDS)
-def cache_control(seconds_fresh: int) -> bytes:
-    """Build `Cache-Control` of a picture: `max-age` while its numbers are fresh, within limits."""
-    age_seconds = min(max(seconds_fresh, MIN_AGE_SECONDS), _MAX_AGE_SECONDS)
-    return b"public, max-age=%d, stale-while-revalidate=60, stale-if-error=86400" % age_seconds
-
-
-def explanation_response(
-    error: BannersError,
-    drawing: bytes,
-    *,
-    vary: str = "Accept",
-    media_type: str = SVG,
-    is_replacement: bool = False,
-) -> HttpResponse:
-    """
-    Build the response to an image client: a drawn explanation with status 200.
-
-    The status is 200 because image clients drop the body of an error. `is_replacement` is True if
-    the drawing is an SVG in place of the requested PNG; then a retry may get the PNG.
-    """
-    headers = {**_SECURITY_HEADERS, "content-type": media_type, "vary": vary}
-    age_seconds = MIN_AGE_SECONDS if is_replacement else _EXPLANATION_AGE_SECONDS
-    if isinstance(error, TooManyRequests | Unavailable):
-        age_seconds = min(error.retry_after_seconds, age_seconds)
-    is_temporary = isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500
-    if is_temporary or is_replacement:
-        headers |= _NO_PROXY_CACHE
-    headers["cache-control"] = f"public, max-age={age_seconds}"
-    return HttpResponse(200, headers, drawing)

@@ -22,7 +22,7 @@ from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.admission import ClientCharge, RateLimiter, ServedUsers, client_address
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
-from github_banners.api.banner_responses import numbers_response
+from github_banners.api.banner_responses import numbers_response, svg_fallback_response
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
@@ -30,14 +30,9 @@ from github_banners.api.compatibility import COMPATIBLE_PATHS, PREVIEW_PATH, Com
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema
-from github_banners.api.pictures import (
-    PictureCache,
-    RenderRequest,
-    picture_response,
-    svg_fallback_response,
-)
+from github_banners.api.pictures import PictureCache, RenderRequest
 from github_banners.api.png_converter import PngConverter
-from github_banners.api.response_cache import ResponseCache
+from github_banners.api.response_cache import ResponseCache, picture_response
 from github_banners.errors import DatabaseUnavailable, InvalidOption, UnreadableBanner
 from github_banners.options import (
     drop_redundant_options,
@@ -102,7 +97,7 @@ class BannerRoutes:
         options = drop_redundant_options(parse_options(query))
         response_format = _parse_format(query.get("format", ""))
         deadline = self.start_deadline(request, response_format)
-        banner = await self.banners.preview(
+        banner = await self.banners.finder.find_preview(
             login,
             options,
             deadline=deadline,

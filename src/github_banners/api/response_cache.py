@@ -1,7 +1,7 @@
 """
-The cache of whole responses, without locks.
+Responses with pictures, and the cache of whole responses, without locks.
 
-It answers repeated requests for pictures before the framework runs, without awaits. It has three
+The cache answers repeated requests for pictures before the framework runs, without awaits. It has three
 levels. `targets` maps a normalised request target to the key of a cached picture; these entries have
 a memory limit of their own, so that invented targets push out only each other. Whole responses are
 cached for the second in which their `Date` stays the same, by normalised target and relevant headers
@@ -11,26 +11,39 @@ and by the raw bytes of the request.
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from operator import itemgetter
 from typing import TypeAlias
 
 import msgspec
 
 from github_banners.api.compatibility import PREVIEW_PATH, to_preview_target
-from github_banners.api.pictures import (
-    CachedPicture,
-    PictureCache,
-    PictureKey,
-    raw_picture_response,
-)
+from github_banners.api.pictures import CachedPicture, PictureCache, PictureKey
 from github_banners.cache import ByteBoundedLru
 from github_banners.models import Clock
 from github_banners.options import OPTION_NAMES
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
-from github_banners.serving.framework import Content
+from github_banners.serving.framework import Content, HttpResponse, etag_matches
 
 Variant: TypeAlias = Callable[[Content], Content | None]
 """Returns a cached picture in another format, or None."""
+
+MIN_AGE_SECONDS = 30
+"""The least `max-age` of a response."""
+
+_MAX_AGE_SECONDS = 600
+
+SECURITY_HEADERS = {
+    "access-control-allow-origin": "*",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "x-content-type-options": "nosniff",
+}
+# nginx must not cache a temporary explanation in place of the picture:
+# https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
+NO_PROXY_CACHE = {"x-accel-expires": "0"}
+_RAW_SECURITY_HEADERS = [
+    (name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
+]
 
 _BANNERS, _PREVIEW = b"/banners/", PREVIEW_PATH.encode()
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
@@ -44,6 +57,49 @@ _MAX_OPTIONS = 100
 _MAX_RESPONSES, _MAX_RESPONSE_BYTES = 256, 64 << 10
 _MAX_RAW_REQUESTS = 1024
 _MIN_REMAINING = timedelta(seconds=5)
+
+
+def picture_response(
+    picture: Content, request_headers: Mapping[str, str], *, seconds_fresh: int
+) -> HttpResponse:
+    """
+    Build the response with a picture, or 304 if `If-None-Match` matches.
+
+    `seconds_fresh` is the time until the numbers are refreshed; it sets `max-age`, within limits.
+    """
+    accept_encoding = request_headers.get("accept-encoding", "")
+    if_none_match = request_headers.get("if-none-match", "")
+    status, headers, body = raw_picture_response(
+        picture, accept_encoding, if_none_match, seconds_fresh=seconds_fresh
+    )
+    return HttpResponse(status, {name.decode(): value.decode() for name, value in headers}, body)
+
+
+def raw_picture_response(
+    picture: Content, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Build the response of `picture_response` as status, raw ASGI headers and body."""
+    body, etag = picture.negotiate(accept_encoding)
+    headers = list(_RAW_SECURITY_HEADERS)
+    if picture.gzipped is not None:
+        headers.append((b"vary", b"Accept-Encoding"))
+    headers += [(b"etag", etag.encode()), (b"cache-control", cache_control(seconds_fresh))]
+    if etag_matches(if_none_match, etag):
+        return 304, headers, b""
+    headers += [
+        (b"content-type", picture.media_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if body is picture.gzipped:
+        headers.append((b"content-encoding", b"gzip"))
+    return 200, headers, body
+
+
+@lru_cache(_MAX_AGE_SECONDS)
+def cache_control(seconds_fresh: int) -> bytes:
+    """Build `Cache-Control` of a picture: `max-age` while its numbers are fresh, within limits."""
+    age_seconds = min(max(seconds_fresh, MIN_AGE_SECONDS), _MAX_AGE_SECONDS)
+    return b"public, max-age=%d, stale-while-revalidate=60, stale-if-error=86400" % age_seconds
 
 
 class CacheHit(StrEnum):

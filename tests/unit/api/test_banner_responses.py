@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.banner_responses import is_image_loader, numbers_response, requests_picture
-from github_banners.api.pictures import (
-    cache_control,
+from github_banners.api.banner_responses import (
     explanation_response,
-    picture_response,
+    is_image_loader,
+    numbers_response,
+    requests_picture,
     svg_fallback_response,
 )
+from github_banners.api.response_cache import cache_control, picture_response
 from github_banners.errors import (
     BannersError,
     DatabaseUnavailable,

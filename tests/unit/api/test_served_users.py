@@ -4,6 +4,7 @@ import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import httpx2
@@ -227,10 +228,10 @@ class DenyingPictures(PictureCache):
         return picture
 
 
-class FakeBanners:
+class FakeFinder:
     """Finds the same numbers for every login."""
 
-    async def preview(self, login: str, options: BannerOptions, **_: object) -> RenderRequest:
+    async def find_preview(self, login: str, options: BannerOptions, **_: object) -> RenderRequest:
         snapshot = Snapshot(Owner(1, login.title()), Stats(1, 1, 0, 0, 0, {}), NOON, 1)
         later = NOON + timedelta(minutes=5)
         return RenderRequest(LookupResult(snapshot, Freshness.FRESH, later, later), options)
@@ -245,7 +246,7 @@ async def test_user_denied_while_a_picture_is_drawn_is_not_cached(
     cache = ResponseCache(pictures, clock=lambda: NOON)
     users.watch(cache.clear)
     routes = BannerRoutes(
-        banners=cast("BannerService", FakeBanners()),
+        banners=cast("BannerService", SimpleNamespace(finder=FakeFinder())),
         pictures=pictures,
         cache=cache,
         png_converter=PngConverter(
