@@ -18,9 +18,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from github_banners.drawing import text
+from github_banners.drawing import character_widths, text
 from github_banners.drawing.png_text import FONTS, REPLACEMENT_CHARACTER
-from github_banners.drawing.sanitize import sanitize
 from tests.acceptance.chromium import IN_A_BROWSER
 from tests.long_form import IS_LONG
 from tests.unit.drawing.truetype import Font
@@ -71,7 +70,7 @@ def characters() -> list[str]:
         character
         for character in map(chr, codes[::SAMPLE_STEP])
         if (unicodedata.category(character)[0] in "LNPS" or is_sign(character))
-        and sanitize(character) == character
+        and text.sanitize(character) == character
         and not is_in(SQUARE, character)
     ]
 
@@ -125,7 +124,7 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
     letters = [
         character
         for character in characters()
-        if re.match(f"[{text.JOINING_LETTERS}]", character) and is_in(SINGLE, character)
+        if re.match(f"[{character_widths.JOINING_LETTERS}]", character) and is_in(SINGLE, character)
     ]
     separate_width, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
@@ -205,7 +204,7 @@ def _rewrite(
         (ord(character), _both(character, widths)) for character, widths in separate_width.items()
     ]
     needs += [
-        (ord(character) + text.JOINED_FORM_OFFSET, _both(character, widths))
+        (ord(character) + character_widths.JOINED_FORM_OFFSET, _both(character, widths))
         for character, widths in joined.items()
     ]
     runs: list[tuple[int, int, str]] = []
@@ -240,4 +239,5 @@ def _needed(character: str, width: float, have: float, font: Font) -> int:
 
 def _write(content: str) -> None:
     Path(str(FILE)).write_text(content, encoding="ascii")
-    importlib.reload(text)  # it caches widths
+    importlib.reload(character_widths)  # it caches widths
+    importlib.reload(text)  # it holds the caches of the module above

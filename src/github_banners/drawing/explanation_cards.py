@@ -17,8 +17,7 @@ from github_banners.drawing.locales import (
     isolate_foreign,
     load_translations,
 )
-from github_banners.drawing.sanitize import isolate, sanitize
-from github_banners.drawing.text import Fitted, fit, fit_between, width
+from github_banners.drawing.text import Fitted, fit, fit_between, isolate, sanitize, width
 from github_banners.drawing.themes import Canvas, Frame, format_coordinate, frame, scheme
 from github_banners.errors import (
     BannersError,

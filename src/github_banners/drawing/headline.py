@@ -22,8 +22,7 @@ from github_banners.drawing.locales import (
     measure_number,
     numerals,
 )
-from github_banners.drawing.sanitize import isolate, sanitize
-from github_banners.drawing.text import Fitted, fit, width
+from github_banners.drawing.text import Fitted, fit, isolate, sanitize, width
 from github_banners.errors import contributions_error
 from github_banners.models import ContributionAccess, Owner, Snapshot, Stats
 from github_banners.options import (

@@ -22,8 +22,7 @@ from github_banners.drawing.locales import (
     format_percent,
     load_translations,
 )
-from github_banners.drawing.sanitize import isolate
-from github_banners.drawing.text import fit, width
+from github_banners.drawing.text import fit, isolate, width
 from github_banners.drawing.themes import Scheme, language_names_and_colours
 from github_banners.errors import RenderingFailed
 from github_banners.models import Snapshot, sort_languages

@@ -27,7 +27,7 @@ from github_banners.drawing.fallback_fonts import (
     FallbackFonts,
     FontFile,
 )
-from github_banners.drawing.sanitize import graphemes
+from github_banners.drawing.text import graphemes
 
 FONTS = Path(__file__).parent / "fonts"
 FAMILY = "Banners Sans"

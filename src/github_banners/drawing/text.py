@@ -1,49 +1,55 @@
 """
-Estimate text widths without knowing the reader's font, and fit text into a width.
+Prepare foreign text for a picture, and fit text into a width.
 
-Estimates are upper bounds, so that nothing overflows. ASCII has the largest advance of DejaVu Sans,
-Liberation Sans, Noto Sans, Inter and Roboto; characters of living alphabets have measured widths
-(`character_widths.txt`); all others have one width per class of characters.
+`sanitize` removes from names, languages and option values the characters that XML forbids, invisible
+ones and direction controls, and bounds the length; escaping is left to the templates. `graphemes`
+splits a text into user-perceived characters; `isolate` and `starts_right_to_left` handle the direction
+of writing. `width` estimates an upper bound, so that nothing overflows in any of the reader's fonts
+(`character_widths`); `fit` and the functions after it choose a font size, break lines or truncate.
 """
 
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
-from functools import cache, lru_cache, partial
-from importlib.resources import files
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
 
-from github_banners.cache import Memo
-from github_banners.drawing.sanitize import graphemes, isolate
+from github_banners.drawing.character_widths import (
+    ASCII_BOLD,
+    ASCII_REGULAR,
+    BOLD_ADVANCES,
+    BOLD_SAVINGS,
+    JOINED_LETTER,
+    REGULAR_ADVANCES,
+    REGULAR_SAVINGS,
+    advance,
+)
+
+MAX_GRAPHEMES = 64
+# A grapheme can have any number of marks, so a limit in bytes is needed to bound a picture's size.
+_MAX_BYTES_PER_GRAPHEME = 3
+MAX_BYTES = MAX_GRAPHEMES * _MAX_BYTES_PER_GRAPHEME
+# Bounds the work on hostile input; applied before anything is dropped.
+_MAX_INPUT_CHARACTERS = 1024
+
+_RIGHT_TO_LEFT = {"R", "AL", "AN"}
+_STRONG = {"L", "R", "AL"}
+_FIRST_STRONG_ISOLATE = "\u2068"
+_POP_ISOLATE = "\u2069"
+_ZERO_WIDTH_JOINER = "\u200d"
+_JOINERS = {"\u200c", _ZERO_WIDTH_JOINER}
+_DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_MARKS = {"Mn", "Me"}
+# Hindi puts up to three marks on a letter.
+_MAX_MARKS = 3
+# Ligatures of a whole sentence, up to eleven times as wide as high.
+_OVERWIDE = {"\ufdfa", "\ufdfb", "\ufdfd"}
 
 SAFETY_FACTOR = 1.03
 _STRETCH_FROM = 0.9
 _ELLIPSIS = "…"
-
-
-class Fitted(msgspec.Struct, frozen=True, gc=False):
-    """A text at a font size that fits; `length` is its `textLength` attribute, or empty for none."""
-
-    text: str
-    size: float
-    width: float
-    length: str = ""
-
-
-class _Advance(NamedTuple):
-    """The width of a character in hundredths of an em, at weight 400 and 600."""
-
-    regular: int
-    bold: int
-    is_guess: bool = False
-
-
-def _ascii(hundredths: str) -> bytes:
-    return bytes(32) + bytes(map(int, hundredths.split())) + bytes(129)
-
 
 # Chinese and Japanese sentences have no spaces: they break after punctuation.
 _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
@@ -67,51 +73,155 @@ _WORD = re.compile(
 _BEFORE_ELLIPSIS = " .,:;!?-–—、。，．：；！？（「『【(["
 _MIN_LAST_LINE = 0.5
 
-# Arabic letters change their shape, and so their width, before another letter. Marks between them
-# do not matter, and hamza does not join.
-JOINING_LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
-_POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u08d3-\u08ff"
-# `character_widths.txt` lists the joined forms at this offset, beyond all code points.
-JOINED_FORM_OFFSET = 0x200000
-_NON_JOINING_LETTERS = "\u0621\u0674\u08ad"
-_JOINED_LETTER = re.compile(
-    f"[{JOINING_LETTERS}](?=[{_POINTS}]*(?![{_NON_JOINING_LETTERS}])[{JOINING_LETTERS}])"
-)
 
-# By code point, 32 to 126.
-_REGULAR = _ascii(
-    "32 41 46 84 64 95 78 28 39 39 56 84 32 46 32 42 64 64 64 64 65 64 64 64 64 64 34 34 84 84 84 "
-    "56 102 69 69 73 77 67 62 78 76 34 56 67 57 91 76 79 67 79 73 67 65 75 69 99 69 67 69 39 42 39 "
-    "84 56 50 62 64 56 64 62 37 64 64 28 28 58 28 98 64 62 64 64 42 53 40 64 60 82 60 60 55 64 56 "
-    "64 84"
-)
-_BOLD = _ascii(
-    "35 46 53 84 70 101 88 31 46 46 55 84 38 47 38 42 70 70 70 70 70 70 70 70 70 70 40 40 84 84 84 "
-    "62 100 78 77 75 83 69 69 83 84 39 57 78 64 100 84 85 74 85 77 72 69 82 78 111 78 73 73 46 43 "
-    "46 84 56 50 68 72 60 72 68 44 72 72 35 35 67 35 105 72 69 72 72 50 60 48 72 66 93 65 66 59 72 "
-    "56 72 84"
-)
+class Fitted(msgspec.Struct, frozen=True, gc=False):
+    """A text at a font size that fits; `length` is its `textLength` attribute, or empty for none."""
 
-_ZERO_ADVANCE = _Advance(0, 0)
-_HALF_WIDTH = _Advance(55, 55)
-_FULL_WIDTH = _Advance(100, 100)
-_EMOJI = _Advance(130, 130)
-_OTHER_LATIN = _Advance(102, 111)
-_SEMITIC = _Advance(75, 85)
-_LOWER = _Advance(80, 90)
-_UPPER = _Advance(100, 110)
-_DEFAULT_ADVANCE = _Advance(95, 95, is_guess=True)
+    text: str
+    size: float
+    width: float
+    length: str = ""
 
-# The combining mark that turns the digit before it into an emoji.
-_KEYCAP, _KEYCAP_EXTRA = "\u20e3", _Advance(66, 66)
-# Ranges whose class is so wrong that even a short text would overflow: first and last code point,
-# and the advance, measured with the Noto fonts (the widest that cover these).
-_EXCEPTIONS = (
-    (0x00A0, 0x00A0, _Advance(32, 35)),  # the no-break space is as wide as a space
-    (0x2190, 0x2BFF, _Advance(140, 140)),  # symbols, which can be drawn as emoji
-    (0x2E3A, 0x2E3B, _Advance(290, 290)),  # two-em and three-em dashes
-    (0x12000, 0x1254F, _Advance(400, 400, is_guess=True)),  # cuneiform
-)
+
+def sanitize(text: str, *, max_graphemes: int = MAX_GRAPHEMES) -> str:
+    """
+    Return text in NFC, without control and direction characters, of at most `max_graphemes`.
+
+    It has at most three times as many bytes in UTF-8; a run of white space becomes one space. It
+    can be empty.
+    """
+    # Nearly all names are plain ASCII: the shortcuts save the work per character.
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()[:max_graphemes].rstrip()
+    spaced = " ".join(text[:_MAX_INPUT_CHARACTERS].split())
+    if spaced.isascii() and spaced.isprintable():
+        return spaced[:max_graphemes].rstrip()
+    allowed = _limit_marks(unicodedata.normalize("NFC", "".join(filter(_is_allowed, spaced))))
+    # Dropping characters can leave two spaces in a row.
+    return _limit_length(" ".join(allowed.split()), max_graphemes).rstrip()
+
+
+@lru_cache(8192)
+def _is_allowed(character: str) -> bool:
+    # Joiners shape Persian and Indic text and emoji; tags spell the flags of regions.
+    if character in _JOINERS or "\U000e0020" <= character <= "\U000e007f":
+        return True
+    return not (
+        unicodedata.category(character) in _DROPPED_CATEGORIES
+        or ord(character) & 0xFFFE == 0xFFFE
+        or "\ufdd0" <= character <= "\ufdef"
+        or character in _OVERWIDE
+    )
+
+
+def _limit_marks(text: str) -> str:
+    """Drop stacked marks beyond what any script uses: they would overlap other lines."""
+    characters, mark_count = [], 0
+    for character in text:
+        mark_count = mark_count + 1 if unicodedata.category(character) in _MARKS else 0
+        # Hebrew and Arabic points have fixed places around a letter: they do not stack.
+        if mark_count <= _MAX_MARKS or 10 <= unicodedata.combining(character) <= 35:
+            characters.append(character)
+    return "".join(characters)
+
+
+def _limit_length(text: str, max_graphemes: int) -> str:
+    bytes_left = max_graphemes * _MAX_BYTES_PER_GRAPHEME
+    if len(text) <= max_graphemes and len(text.encode()) <= bytes_left:
+        return text
+    clusters: list[str] = []
+    for cluster in graphemes(text)[:max_graphemes]:
+        bytes_left -= len(cluster.encode())
+        if bytes_left < 0:
+            break
+        clusters.append(cluster)
+    return "".join(clusters)
+
+
+def graphemes(text: str) -> list[str]:
+    """
+    Split text into graphemes, that is user-perceived characters.
+
+    Extended grapheme clusters of https://www.unicode.org/reports/tr29/, without the rules for
+    prepended marks and Indic conjuncts, which matter to editors but not for truncation.
+    """
+    return list(text) if text.isascii() else list(_clusters(text))
+
+
+def _clusters(text: str) -> Iterator[str]:
+    start = 0
+    for end in range(1, len(text)):
+        if not _continues(text, start, end):
+            yield text[start:end]
+            start = end
+    yield text[start:]
+
+
+def _continues(text: str, start: int, index: int) -> bool:
+    """Return True if the character at `index` belongs to the cluster that begins at `start`."""
+    character, previous = text[index], text[index - 1]
+    if character.isascii():
+        return False
+    return (
+        _extends(character)
+        or previous == _ZERO_WIDTH_JOINER
+        or (_is_regional(character) and _is_regional(previous) and index - start == 1)
+        or (_is_hangul_tail(character) and "\u1100" <= previous <= "\ud7ff")
+    )
+
+
+@lru_cache(8192)
+def _extends(character: str) -> bool:
+    return (
+        unicodedata.category(character) in {"Mn", "Me", "Mc"}
+        or character in _JOINERS
+        or character in "\u0e33\u0eb3"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+        or "\U000e0020" <= character <= "\U000e007f"
+    )
+
+
+def _is_regional(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
+
+
+def _is_hangul_tail(character: str) -> bool:
+    return "\u1160" <= character <= "\u11ff" or "\ud7b0" <= character <= "\ud7ff"
+
+
+def initial(name: str) -> str:
+    """Return the initial of a name: its first letter or digit in upper case, else its first grapheme."""
+    clusters = name if name.isascii() else graphemes(name)
+    first = clusters[0] if clusters else ""
+    for cluster in clusters:
+        if cluster[0].isalnum():
+            first = cluster
+            break
+    upper = first.upper()
+    return upper if len(upper) == len(first) else first  # not SS for ß
+
+
+def isolate(text: str) -> str:
+    """
+    Put right-to-left text into a directional isolate, so that it does not reorder the text around it.
+
+    https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
+    """
+    if text.isascii() or _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, text)):
+        return text
+    return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+
+
+def starts_right_to_left(text: str) -> bool:
+    """
+    Return True if the first character with a strong direction is right-to-left.
+
+    https://www.unicode.org/reports/tr9/#P2
+    """
+    if text.isascii():
+        return False
+    directions = map(unicodedata.bidirectional, text)
+    return next((direction for direction in directions if direction in _STRONG), "L") != "L"
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
@@ -243,21 +353,11 @@ def fit_between(
 
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
-        return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    hundredths = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    if joined := _JOINED_LETTER.findall(text):
-        hundredths -= sum(map((_BOLD_SAVINGS if bold else _REGULAR_SAVINGS).__getitem__, joined))
+        return sum(text.encode().translate(ASCII_BOLD if bold else ASCII_REGULAR))
+    hundredths = sum(map((BOLD_ADVANCES if bold else REGULAR_ADVANCES).__getitem__, text))
+    if joined := JOINED_LETTER.findall(text):
+        hundredths -= sum(map((BOLD_SAVINGS if bold else REGULAR_SAVINGS).__getitem__, joined))
     return hundredths
-
-
-def _joining_saving(letter: str, *, bold: bool) -> int:
-    """Return how much narrower a letter is when joined to the next; negative if it is wider."""
-    joined = _measured_widths(ord(letter) + JOINED_FORM_OFFSET)[bold]
-    return _advance(letter)[bold] - joined if joined else 0
-
-
-_REGULAR_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=False))
-_BOLD_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=True))
 
 
 def _truncate(text: str, size: float, room: float, *, bold: bool) -> str:
@@ -280,82 +380,4 @@ def _count_fitting(clusters: Sequence[str], room_hundredths: float, *, bold: boo
 def _text_length(text: str, text_width: float, room: float) -> str:
     if text_width <= _STRETCH_FROM * room:
         return ""
-    return f"{text_width:.4g}" if any(_advance(character).is_guess for character in text) else ""
-
-
-@lru_cache(8192)
-def _advance(character: str) -> _Advance:
-    code = ord(character)
-    if code < 0x80:
-        return _Advance(_REGULAR[code], _BOLD[code])
-    rules = (_by_category, _exception, _by_east_asian_width, _by_script)
-    advances = (rule(character, code) for rule in rules)
-    class_advance = next((advance for advance in advances if advance is not None), _DEFAULT_ADVANCE)
-    if class_advance is _ZERO_ADVANCE:
-        return class_advance
-    regular, bold = _measured_widths(code)
-    return _Advance(
-        regular or class_advance.regular, bold or class_advance.bold, class_advance.is_guess
-    )
-
-
-_REGULAR_ADVANCES: Memo[str, int] = Memo(
-    lambda character: _advance(character).regular, max_size=8192
-)
-_BOLD_ADVANCES: Memo[str, int] = Memo(lambda character: _advance(character).bold, max_size=8192)
-
-
-def _measured_widths(code: int) -> tuple[int, int]:
-    """Return a character's measured widths, regular and bold; 0 if its class decides."""
-    starts, ranges = _character_widths()
-    index = bisect_right(starts, code) - 1
-    last, regular, bold = ranges[index] if index >= 0 else (-1, 0, 0)
-    return (regular, bold) if code <= last else (0, 0)
-
-
-@cache
-def _character_widths() -> tuple[list[int], list[tuple[int, int, int]]]:
-    """
-    Read lines such as `100/120 1c4-1cc 2031`: two widths, and the code points that have them.
-
-    Returns the first code point of each range, and (last code point, regular, bold) of each.
-    """
-    lines = (files(__package__) / "character_widths.txt").read_text(encoding="ascii").splitlines()
-    rows = []
-    for widths, *ranges in map(str.split, lines):
-        regular, _, bold = widths.partition("/")
-        for first, _, last in (code_range.partition("-") for code_range in ranges):
-            rows.append((int(first, 16), int(last or first, 16), int(regular), int(bold)))
-    rows.sort()
-    return [row[0] for row in rows], [row[1:] for row in rows]
-
-
-def _exception(character: str, code: int) -> _Advance | None:
-    return next((advance for first, last, advance in _EXCEPTIONS if first <= code <= last), None)
-
-
-def _by_category(character: str, code: int) -> _Advance | None:
-    if character == _KEYCAP:
-        return _KEYCAP_EXTRA
-    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
-        return _ZERO_ADVANCE
-    return _EMOJI if code >= 0x1F000 and not 0x20000 <= code < 0x40000 else None
-
-
-def _by_east_asian_width(character: str, code: int) -> _Advance | None:
-    if unicodedata.east_asian_width(character) not in {"W", "F", "H"}:
-        return None
-    return _HALF_WIDTH if 0xFF61 <= code <= 0xFF9F else _FULL_WIDTH
-
-
-def _by_script(character: str, code: int) -> _Advance | None:
-    base = ord(unicodedata.normalize("NFD", character)[0])
-    if base < 0x80:
-        return _Advance(_REGULAR[base], _BOLD[base])
-    if code < 0x250 or 0x1E00 <= code < 0x1F00 or 0x2010 <= code < 0x2060:
-        return _OTHER_LATIN
-    if 0x370 <= code < 0x530 or 0x1F00 <= code < 0x2000:
-        return _LOWER if character.islower() else _UPPER
-    if 0x590 <= code < 0x780 or 0x8A0 <= code < 0x900 or 0xFB1D <= code < 0xFE00:
-        return _SEMITIC
-    return None
+    return f"{text_width:.4g}" if any(advance(character).is_guess for character in text) else ""

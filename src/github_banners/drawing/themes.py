@@ -20,7 +20,7 @@ from github_banners.drawing.colours import (
     readable_on_all,
 )
 from github_banners.drawing.locales import is_right_to_left
-from github_banners.drawing.sanitize import sanitize, starts_right_to_left
+from github_banners.drawing.text import sanitize, starts_right_to_left
 from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme
 
 # Visible on both backgrounds.

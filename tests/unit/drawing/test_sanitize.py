@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.sanitize import (
+from github_banners.drawing.text import (
     MAX_BYTES,
     graphemes,
     initial,

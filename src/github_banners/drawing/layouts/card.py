@@ -42,8 +42,7 @@ from github_banners.drawing.language_charts import (
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, stale_label
-from github_banners.drawing.sanitize import initial
-from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
+from github_banners.drawing.text import Fitted, fit, fit_isolated, initial, width, wrap
 from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot, Stats
 from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout

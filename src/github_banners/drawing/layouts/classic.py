@@ -52,8 +52,7 @@ from github_banners.drawing.locales import (
     plural_after_short,
     stale_label,
 )
-from github_banners.drawing.sanitize import initial
-from github_banners.drawing.text import Fitted, fit, fit_isolated, width
+from github_banners.drawing.text import Fitted, fit, fit_isolated, initial, width
 from github_banners.drawing.themes import (
     Canvas,
     Frame,

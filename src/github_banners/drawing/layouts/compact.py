@@ -32,8 +32,7 @@ from github_banners.drawing.language_charts import (
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import MAX_DESCRIBED_LANGUAGES, description, format_percent
-from github_banners.drawing.sanitize import isolate
-from github_banners.drawing.text import Fitted, fit_isolated
+from github_banners.drawing.text import Fitted, fit_isolated, isolate
 from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, HideableField

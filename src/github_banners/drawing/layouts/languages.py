@@ -30,8 +30,7 @@ from github_banners.drawing.locales import (
     plural_noun,
     stale_label,
 )
-from github_banners.drawing.sanitize import isolate, sanitize
-from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
+from github_banners.drawing.text import Fitted, fit, fit_isolated, isolate, sanitize, width, wrap
 from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
 from github_banners.options import (

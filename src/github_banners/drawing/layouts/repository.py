@@ -23,8 +23,15 @@ from github_banners.drawing.locales import (
     repository_description,
     stale_label,
 )
-from github_banners.drawing.sanitize import isolate, sanitize, starts_right_to_left
-from github_banners.drawing.text import Fitted, fit_isolated, fit_paragraph, width
+from github_banners.drawing.text import (
+    Fitted,
+    fit_isolated,
+    fit_paragraph,
+    isolate,
+    sanitize,
+    starts_right_to_left,
+    width,
+)
 from github_banners.drawing.themes import Canvas, Frame, Scheme, frame, is_mirrored, scheme
 from github_banners.errors import RenderingFailed
 from github_banners.models import RepositoryDetails, Snapshot

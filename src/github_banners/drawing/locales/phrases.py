@@ -18,7 +18,7 @@ from github_banners.drawing.locales.number_format import (
     plural_categories,
 )
 from github_banners.drawing.locales.translations import Noun, Sentences, load_translations
-from github_banners.drawing.sanitize import isolate
+from github_banners.drawing.text import isolate
 from github_banners.models import Activity, RepositoryDetails, Stats
 from github_banners.options import CountBy
 
