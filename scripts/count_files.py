@@ -2,23 +2,22 @@
 Count the project files that one warm request enters: a preview of a new user, and a cached hit.
 
 Runs the all-in-one service in this process, on an embedded PostgreSQL and the fake GitHub. Counted is
-what a request waits for. Background work, such as saving the numbers of a new user, may or may not run
+what a request on an open connection waits for. Background work, such as saving the numbers of a new user, may or may not run
 before the response arrives: its tasks are left out. Of several requests, those files count that most
 previews enter, and all cached hits: the first one in a second builds its response.
 Usage: `python scripts/count_files.py`.
 """
 
 import asyncio
+import http.client
 import logging
 import socket
 import sys
 import tempfile
 import threading
-import urllib.error
-import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from types import FrameType
@@ -70,20 +69,19 @@ async def _measure(api_url: str, conninfo: str, folder: Path) -> tuple[set[str],
     ) as service:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}/banners/preview?username="
+            connection = http.client.HTTPConnection("127.0.0.1", listener.getsockname()[1])
             async with serve_service(service, listener):
                 for number in range(1, _WARM_UP_REQUESTS):
-                    # On a busy machine the fetch may take too long: it goes on.
-                    with suppress(urllib.error.HTTPError):
-                        await _request(f"{url}dev-{number}")
+                    await _request_preview(connection, f"dev-{number}")
                 numbers = range(_WARM_UP_REQUESTS, _WARM_UP_REQUESTS + _REQUESTS)
-                preview = [await _record(f"{url}dev-{number}") for number in numbers]
-                cached = [await _record(f"{url}dev-{numbers[0]}") for _ in range(_REQUESTS)]
+                preview = [await _record(connection, f"dev-{number}") for number in numbers]
+                cached = [await _record(connection, f"dev-{numbers[0]}") for _ in range(_REQUESTS)]
+                connection.close()
     return _in_most(preview), set.intersection(*cached)
 
 
-async def _record(url: str) -> set[str]:
-    """Request a URL from another thread, and return the project files that its tasks enter here."""
+async def _record(connection: http.client.HTTPConnection, login: str) -> set[str]:
+    """Request a preview from another thread, and return the files that its tasks enter here."""
     files: defaultdict[asyncio.Task[Any] | None, set[str]] = defaultdict(set)
     awaited: set[asyncio.Task[Any] | None] = {None}
 
@@ -98,7 +96,7 @@ async def _record(url: str) -> set[str]:
 
     sys.setprofile(record)
     try:
-        await _request(url)
+        await _request_preview(connection, login)
     finally:
         sys.setprofile(None)
     # Let the background work finish, so that it is not counted with the next request.
@@ -112,10 +110,11 @@ def _in_most(recordings: Sequence[set[str]]) -> set[str]:
     return {name for name, count in counts.items() if 2 * count > len(recordings)}
 
 
-async def _request(url: str) -> None:
+async def _request_preview(connection: http.client.HTTPConnection, login: str) -> None:
     def fetch() -> None:
-        with urllib.request.urlopen(url) as response:  # noqa: S310 - our own server
-            response.read()
+        connection.request("GET", f"/banners/preview?username={login}")
+        # On a busy machine the fetch from GitHub may take too long: it goes on after the response.
+        connection.getresponse().read()
 
     await asyncio.to_thread(fetch)
 

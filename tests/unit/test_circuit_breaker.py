@@ -15,10 +15,8 @@ class Clock:
         return self.seconds
 
 
-def test_circuit_closed_allows_all_requests() -> None:
-    circuit = CircuitBreaker(Clock())
-    assert not circuit.is_open
-    assert all(circuit.allow_request() for _ in range(3))
+def test_circuit_is_closed_at_first() -> None:
+    assert not CircuitBreaker(Clock()).is_open
 
 
 def test_circuit_open_refuses_requests_until_probe() -> None:
@@ -26,9 +24,9 @@ def test_circuit_open_refuses_requests_until_probe() -> None:
     circuit = CircuitBreaker(clock)
     circuit.record_failure()
     assert circuit.is_open
-    assert not circuit.allow_request()
+    assert not circuit.allow_probe()
     clock.seconds += PROBE_INTERVAL_SECONDS
-    assert circuit.allow_request()
+    assert circuit.allow_probe()
     assert circuit.is_open
 
 
@@ -37,9 +35,9 @@ def test_circuit_open_allows_one_probe_per_interval() -> None:
     circuit = CircuitBreaker(clock)
     circuit.record_failure()
     clock.seconds += 5 * PROBE_INTERVAL_SECONDS
-    assert [circuit.allow_request() for _ in range(3)] == [True, False, False]
+    assert [circuit.allow_probe() for _ in range(3)] == [True, False, False]
     clock.seconds += PROBE_INTERVAL_SECONDS
-    assert [circuit.allow_request() for _ in range(2)] == [True, False]
+    assert [circuit.allow_probe() for _ in range(2)] == [True, False]
 
 
 def test_circuit_failed_probe_delays_next_probe() -> None:
@@ -47,36 +45,35 @@ def test_circuit_failed_probe_delays_next_probe() -> None:
     circuit = CircuitBreaker(clock)
     circuit.record_failure()
     clock.seconds += PROBE_INTERVAL_SECONDS
-    assert circuit.allow_request()
+    assert circuit.allow_probe()
     clock.seconds += PROBE_INTERVAL_SECONDS / 2
     circuit.record_failure()
     clock.seconds += PROBE_INTERVAL_SECONDS * 0.75
-    assert not circuit.allow_request()
+    assert not circuit.allow_probe()
 
 
 def test_circuit_failure_returns_whether_it_was_closed() -> None:
     circuit = CircuitBreaker(Clock())
     assert [circuit.record_failure() for _ in range(2)] == [True, False]
-    circuit.record_success()
+    circuit.close()
     assert circuit.record_failure()
 
 
 def test_circuit_success_closes() -> None:
     circuit = CircuitBreaker(Clock())
     circuit.record_failure()
-    circuit.record_success()
+    circuit.close()
     assert not circuit.is_open
-    assert circuit.allow_request()
 
 
 def test_circuit_with_name_logs_changes_of_state() -> None:
     circuit = CircuitBreaker(Clock(), name="database")
     with capture_logs() as logs:
-        circuit.record_success()
+        circuit.close()
         circuit.record_failure("connection refused")
         circuit.record_failure("timeout")
-        circuit.record_success()
-        circuit.record_success()
+        circuit.close()
+        circuit.close()
     assert logs == [
         {"event": "database.down", "reason": "connection refused", "log_level": "warning"},
         {"event": "database.up", "log_level": "info"},
@@ -87,5 +84,5 @@ def test_circuit_without_name_logs_nothing() -> None:
     circuit = CircuitBreaker(Clock())
     with capture_logs() as logs:
         circuit.record_failure("timeout")
-        circuit.record_success()
+        circuit.close()
     assert logs == []

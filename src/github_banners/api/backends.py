@@ -85,18 +85,18 @@ class FallbackRenderer:
     async def draw(self, snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
         """Draw a snapshot as SVG."""
         seconds = deadline.timeout_seconds(_RENDERER_TIMEOUT_SECONDS)
-        if seconds > 0 and self._circuit.allow_request():
+        if seconds > 0 and (not self._circuit.is_open or self._circuit.allow_probe()):
             try:
                 async with asyncio.timeout(seconds):
                     picture = await self._remote(snapshot, options)
             except RemoteRejected as error:
                 # A renderer that refuses one picture is up.
-                self._circuit.record_success()
+                self._circuit.close()
                 _log.warning("renderer.refused", reason=str(error))
             except (BannersError, TimeoutError) as error:
                 self._circuit.record_failure(str(error) or type(error).__name__)
             else:
-                self._circuit.record_success()
+                self._circuit.close()
                 self._count(DrawnBy.RENDERER)
                 return picture
         self._count(DrawnBy.SELF)

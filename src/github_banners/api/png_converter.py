@@ -126,7 +126,7 @@ class PngConverter:
             del self._clients[client]
 
     async def _convert(self, svg: Content, *, is_cacheable: bool) -> Content | None:
-        if not self._circuit.allow_request():
+        if self._circuit.is_open and not self._circuit.allow_probe():
             self._count(PngOutcome.BUSY)
             return None
         try:
@@ -144,7 +144,7 @@ class PngConverter:
             self._count(PngOutcome.FAILED)
             self._circuit.record_failure(str(error))
             return None
-        self._circuit.record_success()
+        self._circuit.close()
         self._count(PngOutcome.DRAWN)
         if is_cacheable:
             self._cached.put(svg.digest, picture)

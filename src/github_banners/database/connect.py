@@ -193,7 +193,7 @@ class Database:
 
         :raises DatabaseUnavailable: no server, no response in time, an error, or the circuit is open
         """
-        if timeout_seconds <= 0 or not self._circuit.allow_request():
+        if timeout_seconds <= 0 or (self._circuit.is_open and not self._circuit.allow_probe()):
             raise DatabaseUnavailable
         job = asyncio.create_task(self._run(work), name="database-job")
         self._jobs.add(job)
@@ -257,7 +257,8 @@ class Database:
             if isinstance(exc.__cause__, PoolTimeout) and self._connect_error is not None:
                 exc = DatabaseUnavailable(self._connect_error)
             raise self._record_failure(exc) from exc.__cause__
-        self._circuit.record_success()
+        if self._circuit.is_open:
+            self._circuit.close()
 
     def _record_failure(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
         reason = str(error)

@@ -65,14 +65,14 @@ class KafkaProducer:
         :raises RemoteRejected: the broker will never accept this message
         """
         _check_size(topic, key, value)
-        if not self._circuit.allow_request():
+        if self._circuit.is_open and not self._circuit.allow_probe():
             raise BrokerUnavailable("the broker: does not respond, and is tried once a second")
         try:
             await self._send(topic, key=key, value=value, headers=headers)
         except BrokerUnavailable as error:
             self._circuit.record_failure(str(error))
             raise
-        self._circuit.record_success()
+        self._circuit.close()
 
     async def close(self) -> None:
         """Close; takes a few seconds at most, also when no broker responds."""

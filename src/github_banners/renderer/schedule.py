@@ -59,12 +59,12 @@ class StorageHealth:
 
     def allow_request(self) -> bool:
         """Return True if a message may be tried now; while the storage is down, it is the probe."""
-        return self._circuit.allow_request()
+        return not self._circuit.is_open or self._circuit.allow_probe()
 
     def record_success(self) -> None:
         """Record that the storage accepted a picture."""
         self._consecutive_failures = 0
-        self._circuit.record_success()
+        self._circuit.close()
         self.last_success_at = self._clock()
 
     def record_failure(self) -> None:
