@@ -36,6 +36,12 @@ structlog.configure(
 )
 
 
+@pytest.fixture(autouse=True)
+def no_bound_trace() -> None:
+    """Unbind what an earlier test has bound to log lines."""
+    structlog.contextvars.clear_contextvars()
+
+
 def pytest_report_header() -> str:
     """Say which Kafka the tests of `messaging` use."""
     is_real = KAFKA_LOCAL.is_file() and shutil.which("java") is not None

@@ -4,7 +4,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import httpx2
@@ -42,13 +42,6 @@ COLLECTOR = "http://127.0.0.1:9"
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
-
-
-@pytest.fixture(autouse=True)
-def no_bound_trace() -> Iterator[None]:
-    with structlog.contextvars.bound_contextvars():
-        structlog.contextvars.clear_contextvars()
-        yield
 
 
 def make_settings(**variables: str) -> Settings:
