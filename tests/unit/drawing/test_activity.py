@@ -18,7 +18,7 @@ from github_banners.drawing.locales import (
     load_translations,
     plural_category,
 )
-from github_banners.drawing.locales.number_format import month_names, plural_categories
+from github_banners.drawing.locales.cldr import month_names, plural_categories
 from github_banners.drawing.text import width
 from github_banners.errors import RenderingFailed
 from github_banners.models import Activity

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from github_banners.drawing.locales import (
     LOCALES,
     Noun,
+    cldr,
     description,
     format_count,
     format_day,
@@ -26,7 +27,6 @@ from github_banners.drawing.locales import (
     is_right_to_left,
     language_description,
     load_translations,
-    number_format,
     numerals,
     plural_category,
     plural_noun,
@@ -79,7 +79,7 @@ def parse_digits(text: str) -> int:
 
 def tenths_and_unit(text: str, number: int, code: str) -> tuple[int, int]:
     """Read a short number back as whole tenths of its unit."""
-    unit = number_format.unit_size(number, code)
+    unit = numerals(code)[number].unit_size
     symbol = Locale.parse(code, sep="-").number_symbols["arabext" if code == "fa" else "latn"]
     written, _, decimals = text.partition(symbol["decimal"])
     has_decimal = (
@@ -119,14 +119,14 @@ class TestCatalogs:
             f"{code}: nouns.{kind}.{category}"
             for code in LOCALES
             for kind in Noun
-            for category in number_format.plural_categories(code)
+            for category in cldr.plural_categories(code)
             if not raw(code)["nouns"].get(kind, {}).get(category)
         ]
         assert missing == []
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_catalogs_have_no_unknown_plural_category(self, code):
-        categories = number_format.plural_categories(code)
+        categories = cldr.plural_categories(code)
         assert all(set(forms) == categories for forms in load_translations(code).nouns.values())
         assert all(set(forms) <= categories for forms in load_translations(code).counted.values())
         assert set(load_translations(code).after_units) <= categories

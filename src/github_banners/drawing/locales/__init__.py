@@ -1,45 +1,48 @@
 """
 Localization: everything a banner says or writes differently in each locale.
 
-    number_format   numbers, percentages, dates, direction: data of the CLDR, our own rounding
+    cldr            number format, plural categories, dates, reading direction: data of the CLDR
     translations    labels, nouns, patterns of sentences, texts of explanation cards
-    phrases         counts with plurals, what a screen reader says of a banner
+    phrases         numbers, rounded down; counts with plurals; the description of most layouts
+    descriptions    the descriptions of activity, languages and one repository
     catalogs/       the translated texts, one TOML file per locale
     page/           the words of the builder page, one TOML file per language of the page
 
 A locale is passed as its code, such as `pt-br`. `CONTRIBUTING.md` lists how to add one.
 """
 
-from github_banners.drawing.locales.number_format import (
+from github_banners.drawing.locales.cldr import (
     LOCALES,
-    MeasuredText,
-    Numeral,
     first_weekday,
     format_day,
     format_full_date,
-    format_number,
-    format_percent,
-    format_short_number,
     format_wait,
     is_right_to_left,
-    measure_number,
     month_names,
     native_name,
-    numerals,
-    plural_category,
     weekday_names,
+)
+from github_banners.drawing.locales.descriptions import (
+    activity_description,
+    language_description,
+    repository_description,
 )
 from github_banners.drawing.locales.phrases import (
     MAX_DESCRIBED_LANGUAGES,
-    activity_description,
+    MeasuredText,
+    Numeral,
     description,
     format_count,
+    format_number,
+    format_percent,
     format_short_count,
+    format_short_number,
     isolate_foreign,
-    language_description,
+    measure_number,
+    numerals,
     plural_after_short,
+    plural_category,
     plural_noun,
-    repository_description,
     stale_label,
 )
 from github_banners.drawing.locales.translations import (

@@ -1,33 +1,170 @@
 """
-Phrases and sentences of each locale: counts with plurals, what a screen reader says of a banner.
+Numbers, counts and sentences of each locale, and the description of most layouts.
 
-Accessible descriptions are whole sentences with exact numbers. The patterns and words are in the
-catalogs, see `translations`; plural categories and the format of numbers come from `number_format`.
+The format of numbers and the plural categories come from `cldr`, patterns and words from the
+catalogs, see `translations`. Numbers are rounded down, so that a banner never claims more than
+there is. Accessible descriptions are whole sentences with exact numbers.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 
-from github_banners.drawing.locales.number_format import (
-    Numeral,
+import msgspec
+
+from github_banners.drawing.locales.cldr import (
+    MILLION,
+    PLURALS_REPEAT_AFTER,
+    SHORT_FROM,
+    Conventions,
+    Unit,
+    conventions,
     format_day,
     format_full_date,
     is_right_to_left,
-    numerals,
     plural_categories,
 )
 from github_banners.drawing.locales.translations import Noun, Sentences, load_translations
-from github_banners.drawing.text import isolate
-from github_banners.models import Activity, RepositoryDetails, Stats
-from github_banners.options import CountBy
+from github_banners.drawing.text import width
+from github_banners.models import Stats
 
-_SENTENCE_ENDS = ".!?…。！？।؟"
 MAX_DESCRIBED_LANGUAGES = 3
 """The most languages that a description names."""
 
-_MILLION = 1_000_000
+_CACHE_SIZE, _KEPT_BELOW = 4096, 1000
 _REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
+
+
+class MeasuredText(msgspec.Struct, frozen=True, gc=False):
+    """A formatted number, and its bold width at a font size of 1."""
+
+    text: str
+    em_width: float
+
+
+class Numeral(msgspec.Struct, frozen=True, gc=False):
+    """
+    A number in full and short; only the short form is measured, which most banners show.
+
+    `short` equals `full` if it has no unit. `unit_size` is the value of the unit, 1 without a unit;
+    `plural` is the plural category of the number in full.
+    """
+
+    full: str
+    short: MeasuredText
+    unit_size: int
+    plural: str
+
+
+class Numerals(dict[int, Numeral]):
+    """
+    The formatted numbers of a locale.
+
+    Those below 1,000 are kept, as the numbers of most owners' repositories are; larger ones seldom
+    repeat.
+    """
+
+    def __init__(self, locale: str) -> None:
+        """Use the number format of a locale."""
+        super().__init__()
+        self._rules = conventions(locale)
+
+    def __missing__(self, number: int) -> Numeral:
+        """Format a new number."""
+        numeral = _numeral(number, self._rules)
+        if number < _KEPT_BELOW:
+            self[number] = numeral
+        return numeral
+
+
+@cache
+def numerals(locale: str) -> Numerals:
+    """Return the formatted numbers of a locale."""
+    return Numerals(locale)
+
+
+def format_number(number: int, locale: str) -> str:
+    """Format a number in full, with the locale's digits and grouping: 2.147.483.647."""
+    return numerals(locale)[number].full
+
+
+def format_short_number(number: int, locale: str) -> str:
+    """
+    Format a number in full below 10,000, else with the locale's unit: 12,4 тыс.
+
+    Below 100 units it has one decimal. If CLDR has no unit, such as for thousands in German, the
+    number stays in full.
+    """
+    return numerals(locale)[number].short.text
+
+
+@lru_cache(_CACHE_SIZE)
+def format_percent(text: str, locale: str) -> str:
+    """Localize an English percentage such as `65%` or `<1%`: 65 %, %65, ۶۵٪."""
+    rules = conventions(locale)
+    number = text.removesuffix("%").lstrip("<>")
+    sign = text[: len(text) - len(number) - 1]
+    before, after = rules.percent
+    return f"{sign}{before}{number.translate(rules.digits)}{after}"
+
+
+def plural_category(number: int, locale: str) -> str:
+    """
+    Return the plural category of an integer: zero, one, two, few, many or other.
+
+    https://www.unicode.org/cldr/charts/47/supplemental/language_plural_rules.html
+    """
+    return numerals(locale)[number].plural
+
+
+def measure_number(text: str) -> MeasuredText:
+    """Measure a formatted number."""
+    return MeasuredText(text, width(text, 1, bold=True))
+
+
+def _numeral(number: int, rules: Conventions) -> Numeral:
+    full = _group_digits(number, rules)
+    if number < PLURALS_REPEAT_AFTER:
+        category = rules.plurals[number]
+    elif number % MILLION:
+        category = rules.plurals[PLURALS_REPEAT_AFTER + number % PLURALS_REPEAT_AFTER]
+    else:
+        category = rules.plural_of_millions
+    if number < rules.units_from:
+        return Numeral(full, measure_number(full), 1, category)
+    for unit in rules.units:
+        if number >= unit.start:
+            break
+    return Numeral(full, _in_units(number, unit, rules), unit.size, category)
+
+
+def _in_units(number: int, unit: Unit, rules: Conventions) -> MeasuredText:
+    whole, rest = divmod(number, unit.size)
+    is_ungrouped = unit.is_ungrouped and whole < SHORT_FROM
+    text = str(whole) if is_ungrouped else _group_digits(whole, rules)
+    if whole < 100:
+        text += rules.tenths[rest * 10 // unit.size]
+    em_width = unit.em_width + width(text, 1, bold=True)
+    return MeasuredText(f"{unit.before}{text}{unit.after}", em_width)
+
+
+def _group_digits(number: int, rules: Conventions) -> str:
+    if number < rules.grouped_from:
+        text = str(number)
+    else:
+        text = _group_indian(number) if rules.is_indian else f"{number:,}"
+        text = text.replace(",", rules.separator)
+    return text.translate(rules.digits) if rules.digits else text
+
+
+def _group_indian(number: int) -> str:
+    """Group digits in pairs above the last three: 2,14,74,83,647."""
+    lakhs, rest = divmod(number, 100_000)
+    if not lakhs:
+        return f"{number:,}"
+    digits = str(lakhs)
+    pairs = [digits[max(0, end - 2) : end] for end in range(len(digits), 0, -2)]
+    return f"{','.join(reversed(pairs))},{rest // 1000:02},{rest % 1000:03}"
 
 
 def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
@@ -53,29 +190,16 @@ def format_short_count(noun: Noun, number: int, locale: str) -> str:
     return noun_phrases(locale)[noun][plural].replace("{n}", numeral.short.text)
 
 
-def stale_label(as_of: date | None, locale: str) -> str:
-    """Return the label of stale numbers, such as `as of 20 Nov`; empty without a day."""
-    if as_of is None:
-        return ""
-    pattern = load_translations(locale).sentences.stale_label
-    return pattern.format(day=format_day(as_of, locale))
-
-
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     """Return the plural category of a noun after a short number, which can end in a unit."""
     if numeral.unit_size > 1:
-        return load_translations(locale).after_units[number >= _MILLION]
+        return load_translations(locale).after_units[number >= MILLION]
     return numeral.plural
 
 
 def fill_phrase(phrases: Mapping[str, str], numeral: Numeral) -> str:
     """Put a number in full into the phrase of its plural category."""
     return phrases[numeral.plural].replace("{n}", numeral.full)
-
-
-def isolate_foreign(text: str, locale: str) -> str:
-    """Put text that is not translated into a directional isolate, in right-to-left locales."""
-    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
 
 
 @cache
@@ -103,6 +227,19 @@ def plural_phrases(
     }
 
 
+def isolate_foreign(text: str, locale: str) -> str:
+    """Put text that is not translated into a directional isolate, in right-to-left locales."""
+    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
+
+
+def stale_label(as_of: date | None, locale: str) -> str:
+    """Return the label of stale numbers, such as `as of 20 Nov`; empty without a day."""
+    if as_of is None:
+        return ""
+    pattern = load_translations(locale).sentences.stale_label
+    return pattern.format(day=format_day(as_of, locale))
+
+
 def description(
     numbers: Sequence[tuple[Noun, Numeral]],
     stats: Stats,
@@ -123,100 +260,10 @@ def description(
     patterns = load_translations(locale).sentences
     sentences = [_join_counts(numbers, stats, patterns, locale), *missing, empty_state]
     if languages:
-        top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
+        top = join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
         sentences.append(patterns.top.replace("{languages}", top))
-    sentences.append(_as_of_sentence(as_of, locale))
-    return _join_sentences(sentences, patterns)
-
-
-def activity_description(activity: Activity, as_of: date | None = None, *, locale: str) -> str:
-    """Return the accessible description of an owner's contributions in the last year."""
-    translations, numbers = load_translations(locale), numerals(locale)
-    texts = translations.activity
-    in_last_year, days = _activity_phrases(locale)
-    statements = [
-        (texts.current_streak, fill_phrase(days, numbers[activity.current_streak])),
-        (texts.longest_streak, fill_phrase(days, numbers[activity.longest_streak])),
-    ]
-    if activity.best_day:
-        best_count = numbers[activity.best_count].full
-        day = format_full_date(activity.best_day, locale)
-        statements.append((texts.best_day, f"{day} ({best_count})"))
-    sentences = [
-        fill_phrase(in_last_year, numbers[activity.last_year]),
-        *[texts.sentence.format(label=label, value=value) for label, value in statements],
-        _as_of_sentence(as_of, locale),
-    ]
-    return _join_sentences(sentences, translations.sentences)
-
-
-def language_description(
-    number: int,
-    languages: Sequence[str],
-    as_of: date | None = None,
-    *,
-    locale: str,
-    count_by: CountBy = CountBy.REPOSITORIES,
-    empty_state: str = "",
-) -> str:
-    """
-    Return the accessible description of language shares.
-
-    It has the number of languages and those that are shown, or the reason if there are none, and
-    the day of stale numbers. `languages` are names with counts.
-    """
-    translations = load_translations(locale)
-    labels = translations.labels
-    if languages:
-        by_repositories = count_by == CountBy.REPOSITORIES
-        sentence = translations.sentences.shares.format(
-            count=format_count(Noun.LANGUAGES, number, locale),
-            by=labels.by_repositories if by_repositories else labels.by_size,
-            languages=_join_languages(languages, locale),
-        )
-    else:
-        sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
-    sentences = [sentence, _as_of_sentence(as_of, locale)]
-    return _join_sentences(sentences, translations.sentences)
-
-
-def repository_description(
-    repository: RepositoryDetails,
-    as_of: date | None = None,
-    *,
-    locale: str,
-    description: str,
-    language: str,
-    licence: str,
-) -> str:
-    """
-    Return the accessible description of one repository.
-
-    It has the repository's own description, its language, the exact numbers, the licence, whether
-    it is a fork or archived, and the day of stale numbers; texts that are empty are left out.
-    """
-    translations = load_translations(locale)
-    texts, patterns = translations.repository, translations.sentences
-    phrases, numbers = noun_phrases(locale), numerals(locale)
-    stars = fill_phrase(phrases[Noun.STARS], numbers[repository.stars])
-    forks = fill_phrase(phrases[Noun.FORKS], numbers[repository.forks])
-    if description and description[-1] not in _SENTENCE_ENDS:
-        description += "."
-    sentences = [
-        texts.language.format(language=_foreign(language, locale)) if language else "",
-        f"{stars}{patterns.comma}{forks}",
-        texts.licence.format(licence=_foreign(licence, locale)) if licence else "",
-        texts.fork if repository.is_fork else "",
-        texts.archived if repository.is_archived else "",
-        _as_of_sentence(as_of, locale),
-    ]
-    facts = _join_sentences(sentences, patterns)
-    return f"{_foreign(description, locale)} {facts}" if description else facts
-
-
-def _foreign(text: str, locale: str) -> str:
-    """Put foreign text into a directional isolate if its direction can differ from the locale's."""
-    return isolate_foreign(text, locale) if is_right_to_left(locale) else isolate(text)
+    sentences.append(as_of_sentence(as_of, locale))
+    return join_sentences(sentences, patterns)
 
 
 def _join_counts(
@@ -236,7 +283,8 @@ def _join_counts(
     return patterns.comma.join(counts)
 
 
-def _join_languages(languages: Sequence[str], locale: str) -> str:
+def join_languages(languages: Sequence[str], locale: str) -> str:
+    """Join languages by commas, each in an isolate in right-to-left locales."""
     opening, separator, closing = _language_separators(locale)
     return f"{opening}{separator.join(languages)}{closing}"
 
@@ -248,7 +296,7 @@ def _language_separators(locale: str) -> tuple[str, str, str]:
     return opening, f"{closing}{load_translations(locale).sentences.comma}{opening}", closing
 
 
-def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
+def join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
     """Join the sentences that are not empty, and end each with a full stop."""
     return patterns.gap.join(
         [
@@ -260,18 +308,9 @@ def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
     )
 
 
-def _as_of_sentence(as_of: date | None, locale: str) -> str:
+def as_of_sentence(as_of: date | None, locale: str) -> str:
+    """Return the sentence that names the day of stale numbers; empty without a day."""
     if as_of is None:
         return ""
     pattern = load_translations(locale).sentences.as_of
     return pattern.format(day=format_full_date(as_of, locale))
-
-
-@cache
-def _activity_phrases(locale: str) -> tuple[Mapping[str, str], ...]:
-    """Return the phrases of contributions in the last year, and of days."""
-    texts = load_translations(locale).activity
-    return (
-        plural_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
-        plural_phrases(texts.days, texts.counted_days, locale),
-    )

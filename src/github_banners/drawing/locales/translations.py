@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import msgspec
 
-from github_banners.drawing.locales.number_format import LOCALES
+from github_banners.drawing.locales.cldr import LOCALES
 from github_banners.errors import ExplanationKind
 
 
