@@ -18,7 +18,7 @@ from github_banners.drawing.locales import (
     load_translations,
 )
 from github_banners.drawing.text import Fitted, fit, fit_between, isolate, sanitize, width
-from github_banners.drawing.themes import Canvas, Frame, format_coordinate, frame, scheme
+from github_banners.drawing.themes import Canvas, Frame, format_coordinate, frame
 from github_banners.errors import (
     BannersError,
     ExplanationKind,
@@ -86,6 +86,7 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/explanation.svg`."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     icon: Icon
@@ -154,7 +155,8 @@ def build_explanation(
     before, foreign_text, after = message.headline
     place = _one_row if canvas.height < _LOW_HEIGHT else _centred
     return Explanation(
-        frame=frame(canvas, options, scheme(options), is_mirrored=is_right_to_left(options.locale)),
+        frame=frame(canvas, options, is_mirrored=is_right_to_left(options.locale)),
+        glow="",
         title=f"{before}{isolate(foreign_text)}{after}",
         desc=error.public_message,
         icon=_ICONS[error.explanation_kind],

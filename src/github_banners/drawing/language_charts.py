@@ -176,9 +176,13 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     line: str
 
 
-def glow_colour(shares: Sequence[Share]) -> str:
-    """Return the colour of the first language, for the glow of the frame; empty if there is none."""
-    return shares[0].colour if shares else ""
+def glow_colour(shares: Sequence[Share], scheme: Scheme) -> str:
+    """
+    Return the colour of the first language, for the glow of the frame.
+
+    It is empty if there is no language, and in themes that do not tint the glow.
+    """
+    return shares[0].colour if shares and scheme.tints_glow else ""
 
 
 def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:

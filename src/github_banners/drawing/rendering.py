@@ -86,7 +86,8 @@ def render_svg(template: str, values: msgspec.Struct) -> bytes:
     """
     Render a template; it sees the fields of `values` by name.
 
-    One field must be `frame`, a `Frame`: it chooses the canvas and the direction.
+    Two fields are needed by all templates: `frame`, a `Frame`, which chooses the canvas and the
+    direction, and `glow`, the colour of the frame's glow, which is that of the accent if empty.
     """
     fields = msgspec.structs.asdict(values)
     frame = fields["frame"]

@@ -20,7 +20,7 @@ from github_banners.drawing.colours import (
     readable_on_all,
 )
 from github_banners.drawing.locales import is_right_to_left
-from github_banners.drawing.text import sanitize, starts_right_to_left
+from github_banners.drawing.text import sanitize
 from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme
 
 # Visible on both backgrounds.
@@ -81,10 +81,9 @@ class Canvas(NamedTuple):
 
 
 class ColourVariant(msgspec.Struct, frozen=True, gc=False):
-    """The colours for a light or a dark background; `glow` is the colour of the corner."""
+    """The colours for a light or a dark background, and the opacity of the glow in the corner."""
 
     palette: Palette
-    glow: str
     glow_strength: str
 
 
@@ -95,6 +94,9 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     The first colour variant is the default; a second one is for `prefers-color-scheme: dark`.
     `isolate` is the Unicode isolate that sets the direction of texts in a mirrored picture, and is
     empty in others.
+
+    The colour of the glow in the corner depends on the owner: it is the field `glow` of a picture,
+    and that of the accent if empty.
     """
 
     canvas: Canvas
@@ -169,30 +171,18 @@ def language_names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
     return Memo(name_and_colour)
 
 
-def frame(
-    canvas: Canvas,
-    options: BannerOptions,
-    scheme: Scheme,
-    *,
-    glow: str = "",
-    is_mirrored: bool = False,
-) -> Frame:
-    """Build the frame; in themes that tint the glow it has the colour `glow`, if that is not empty."""
-    return _frame(canvas, options, scheme, glow if scheme.tints_glow else "", is_mirrored)
-
-
 @lru_cache(1024)
-def _frame(
-    canvas: Canvas, options: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
-) -> Frame:
+def frame(canvas: Canvas, options: BannerOptions, *, is_mirrored: bool) -> Frame:
+    """Build the frame of a canvas."""
+    colours = scheme(options)
     radius = DEFAULT_RADIUS[options.layout] if options.radius is None else options.radius
     # A picture can be mirrored for its name alone: its own words are left to right then.
     isolate = _RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else _LEFT_TO_RIGHT_ISOLATE
     return Frame(
         canvas=canvas,
         colour_variants=[
-            ColourVariant(palette, glow or palette.accent, glow_strength)
-            for palette, glow_strength in zip(scheme.palettes, scheme.glow_strengths, strict=True)
+            ColourVariant(palette, glow_strength)
+            for palette, glow_strength in zip(colours.palettes, colours.glow_strengths, strict=True)
         ],
         border=options.border,
         outer_radius=radius,
@@ -200,11 +190,6 @@ def _frame(
         animate=options.animate,
         isolate=isolate if is_mirrored else "",
     )
-
-
-def is_mirrored(text: str, options: BannerOptions) -> bool:
-    """Return True if a picture starts at the right: because of its locale, or of the name it shows."""
-    return is_right_to_left(options.locale) or starts_right_to_left(text)
 
 
 def format_coordinate(number: float) -> str:

@@ -54,7 +54,7 @@ def test_classic_hidden_parts_leave_no_gap_in_narrow_form(snapshot):
 
 def test_classic_with_everything_hidden_glow_is_accent(snapshot):
     picture = compute_layout(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
-    assert picture.frame.colour_variants[0].glow == "0969da"
+    assert picture.glow == ""
 
 
 def test_classic_hidden_repositories_have_no_split(snapshot):
@@ -135,10 +135,7 @@ def test_classic_long_total_has_no_split(snapshot):
 
 
 def test_classic_without_languages_glow_is_accent(snapshot):
-    assert (
-        compute_layout(snapshot(languages={}), DEFAULT, None).frame.colour_variants[0].glow
-        == "0969da"
-    )
+    assert compute_layout(snapshot(languages={}), DEFAULT, None).glow == ""
 
 
 def test_classic_split_starts_after_full_width_of_long_total(snapshot):

@@ -15,19 +15,21 @@ import github_banners.drawing
 from github_banners.drawing import draw, explain
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.themes import Canvas, Frame, frame, scheme
+from github_banners.drawing.themes import Canvas, Frame, frame
 from github_banners.errors import Overloaded
 from github_banners.models import Snapshot
 from github_banners.options import (
     DEFAULT_LANGS_COUNT,
+    PALETTES,
     BannerOptions,
     ChartType,
     CountBy,
     HideableField,
     Layout,
     NumberFormat,
+    Theme,
 )
-from tests.snapshots import make_snapshot
+from tests.snapshots import make_activity, make_snapshot
 
 DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
@@ -82,7 +84,14 @@ def test_headline_layout_shows_numbers_ring_and_description(snapshot, case):
     assert values == list(zip(case.positions, ("11.5k", "1,635", "150"), strict=True))
     assert picture.metrics.size == case.size
     assert len(picture.ring) == 5
-    assert picture.frame.colour_variants[0].glow == "701516"
+    assert picture.glow == "701516"
+
+
+@pytest.mark.parametrize(("layout", "shape"), FORMS)
+def test_layouts_theme_without_tint_glow_is_accent(snapshot, layout, shape):
+    options = BannerOptions(layout=layout, shape=shape, theme=Theme("contrast-light"))
+    picture = draw(snapshot(activity=make_activity()), options).decode()
+    assert f"stop-color:#{PALETTES['contrast-light'].accent};" in picture
 
 
 @pytest.mark.parametrize(
@@ -193,12 +202,14 @@ class FakeLayout(msgspec.Struct, frozen=True):
     """The values of a layout that has only a frame."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
 
 
 def _compute_fake(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> FakeLayout:
-    return FakeLayout(frame(Canvas(300, 200), options, scheme(options)), snapshot.owner.login, "")
+    built = frame(Canvas(300, 200), options, is_mirrored=False)
+    return FakeLayout(built, "", snapshot.owner.login, "")
 
 
 def test_layouts_each_has_module_and_template():

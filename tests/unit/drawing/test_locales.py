@@ -24,6 +24,7 @@ from github_banners.drawing.locales import (
     format_percent,
     format_short_number,
     format_wait,
+    is_mirrored,
     is_right_to_left,
     language_description,
     load_translations,
@@ -527,3 +528,10 @@ class TestSentences:
 
     def test_is_right_to_left_for_arabic_hebrew_persian(self):
         assert {code for code in LOCALES if is_right_to_left(code)} == {"ar", "he", "fa"}
+
+    @pytest.mark.parametrize(
+        ("text", "code", "expected"),
+        [("Ada", "en", False), ("", "en", False), ("מיכאל", "en", True), ("Ada", "he", True)],
+    )
+    def test_is_mirrored_for_locale_or_text(self, text, code, expected):
+        assert is_mirrored(text, code) is expected

@@ -57,7 +57,7 @@ def test_repository_shows_name_description_and_facts():
         ("w", "MIT"),
     ]
     assert (picture.language_colour, picture.archived) == ("701516", "")
-    assert picture.frame.colour_variants[0].glow == "701516"
+    assert picture.glow == "701516"
     assert picture.desc == (
         "Minimal templating on steroids: logicless templates that keep the view and the code apart. "
         "Language: Ruby. 11,558 stars, 1,635 forks. Licence: MIT."
@@ -73,7 +73,7 @@ def test_repository_missing_parts_leave_no_gap():
     bare = compute_layout(repository(description=None, language=None, licence=None), DEFAULT, None)
     assert [(fact.icon, fact.x) for fact in bare.facts] == [("s", 24), ("f", 98)]
     assert bare.lines == []
-    assert bare.frame.colour_variants[0].glow == "0969da"
+    assert bare.glow == ""
     assert bare.desc == "11,558 stars, 1,635 forks."
 
 

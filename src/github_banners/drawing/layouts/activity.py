@@ -27,6 +27,7 @@ from github_banners.drawing.locales import (
     MeasuredText,
     activity_description,
     format_day,
+    is_right_to_left,
     load_translations,
     measure_number,
     numerals,
@@ -34,7 +35,7 @@ from github_banners.drawing.locales import (
     stale_label,
 )
 from github_banners.drawing.text import Fitted, fit, width
-from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.errors import RenderingFailed
 from github_banners.models import Activity, Snapshot
 from github_banners.options import BannerOptions, NumberFormat
@@ -90,6 +91,7 @@ class ActivityPicture(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/activity.svg`."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     total: str
@@ -130,7 +132,8 @@ def compute_layout(
         numbers = [*streaks, _best_day(activity.best_day, activity.best_count, options)]
     labels, narrow_labels = _labels(locale)
     return ActivityPicture(
-        frame=frame(_CANVAS, options, colours, is_mirrored=is_mirrored("", options)),
+        frame=frame(_CANVAS, options, is_mirrored=is_right_to_left(locale)),
+        glow="",
         title=heading(names_for(snapshot.owner, options)),
         desc=activity_description(activity, as_of, locale=locale),
         total=total.value.text,

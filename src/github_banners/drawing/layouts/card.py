@@ -41,9 +41,9 @@ from github_banners.drawing.language_charts import (
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.locales import Noun, description, stale_label
+from github_banners.drawing.locales import Noun, description, is_mirrored, stale_label
 from github_banners.drawing.text import Fitted, fit, fit_isolated, initial, width, wrap
-from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.models import Snapshot, Stats
 from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
@@ -84,6 +84,7 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/card.svg`; empty texts and sequences are left out."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     ring: Sequence[Segment]
@@ -117,10 +118,9 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         frame=frame(
             _TALL_CANVAS if second_row else _CANVAS,
             options,
-            colours,
-            glow=glow_colour(legend.shares),
-            is_mirrored=is_mirrored(names.name, options),
+            is_mirrored=is_mirrored(names.name, locale),
         ),
+        glow=glow_colour(legend.shares, colours),
         title=heading(names),
         desc=description(
             numbers.counts,

@@ -48,6 +48,7 @@ from github_banners.drawing.locales import (
     MeasuredText,
     Noun,
     description,
+    is_mirrored,
     load_translations,
     plural_after_short,
     stale_label,
@@ -59,7 +60,6 @@ from github_banners.drawing.themes import (
     Scheme,
     format_coordinate,
     frame,
-    is_mirrored,
     scheme,
 )
 from github_banners.models import Snapshot, Stats
@@ -129,6 +129,7 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/classic.svg`; empty texts and sequences are left out."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     ring: Sequence[Segment]
@@ -161,7 +162,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     plan, stats, locale = _plan(options), snapshot.stats, options.locale
     names = names_for(snapshot.owner, options)
-    mirrored = is_mirrored(names.name, options)
+    mirrored = is_mirrored(names.name, locale)
     stale, empty_state = stale_label(as_of, locale), empty_state_text(stats, options)
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
@@ -171,9 +172,8 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     numbers = select_numbers(snapshot, options, plan.metric_rooms)
     fitted = fit_numbers(numbers.slots, _VALUE_SIZES)
     return Classic(
-        frame=frame(
-            _CANVAS, options, plan.colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
-        ),
+        frame=frame(_CANVAS, options, is_mirrored=mirrored),
+        glow=glow_colour(legend.shares, plan.colours),
         title=heading(names),
         desc=description(
             numbers.counts,

@@ -31,9 +31,14 @@ from github_banners.drawing.language_charts import (
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.locales import MAX_DESCRIBED_LANGUAGES, description, format_percent
+from github_banners.drawing.locales import (
+    MAX_DESCRIBED_LANGUAGES,
+    description,
+    format_percent,
+    is_mirrored,
+)
 from github_banners.drawing.text import Fitted, fit_isolated, isolate
-from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, HideableField
 
@@ -54,6 +59,7 @@ class Compact(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/compact.svg`."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     ring: Sequence[Segment]
@@ -73,13 +79,8 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     numbers = select_numbers(snapshot, options, _METRIC_ROOMS)
     metrics, name_room = _metrics(numbers.slots)
     return Compact(
-        frame=frame(
-            _CANVAS,
-            options,
-            colours,
-            glow=glow_colour(shares),
-            is_mirrored=is_mirrored(name, options),
-        ),
+        frame=frame(_CANVAS, options, is_mirrored=is_mirrored(name, locale)),
+        glow=glow_colour(shares, colours),
         title=heading(names),
         desc=description(
             numbers.counts,

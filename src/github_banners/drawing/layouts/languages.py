@@ -25,13 +25,14 @@ from github_banners.drawing.locales import (
     Noun,
     format_number,
     format_percent,
+    is_mirrored,
     language_description,
     load_translations,
     plural_noun,
     stale_label,
 )
 from github_banners.drawing.text import Fitted, fit, fit_isolated, isolate, sanitize, width, wrap
-from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.models import Snapshot
 from github_banners.options import (
     DEFAULT_LANGS_COUNT,
@@ -132,6 +133,7 @@ class Languages(msgspec.Struct, frozen=True, gc=False):
     """
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     heading: Heading | None
@@ -155,9 +157,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     stale = stale_label(as_of, locale)
     title = heading(names_for(snapshot.owner, options))
     # A donut shows no title, so only the locale can mirror it.
-    mirrored = is_mirrored("" if is_donut else options.title or "", options)
+    mirrored = is_mirrored("" if is_donut else options.title or "", locale)
     return Languages(
-        frame=frame(_CANVAS, options, colours, glow=glow_colour(shares), is_mirrored=mirrored),
+        frame=frame(_CANVAS, options, is_mirrored=mirrored),
+        glow=glow_colour(shares, colours),
         title=f"{title}: {load_translations(locale).labels.languages}",
         desc=""
         if is_hidden

@@ -17,6 +17,7 @@ from github_banners.drawing.language_charts import ITEM_GAP, USUAL_WIDTH, rank_l
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import (
     MeasuredText,
+    is_mirrored,
     load_translations,
     measure_number,
     numerals,
@@ -32,7 +33,7 @@ from github_banners.drawing.text import (
     starts_right_to_left,
     width,
 )
-from github_banners.drawing.themes import Canvas, Frame, Scheme, frame, is_mirrored, scheme
+from github_banners.drawing.themes import Canvas, Frame, Scheme, frame, scheme
 from github_banners.errors import RenderingFailed
 from github_banners.models import RepositoryDetails, Snapshot
 from github_banners.options import BannerOptions, NumberFormat
@@ -87,6 +88,7 @@ class Repository(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/repository.svg`; empty texts and sequences are left out."""
 
     frame: Frame
+    glow: str
     title: str
     desc: str
     is_fork: bool
@@ -124,7 +126,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     login = sanitize(snapshot.owner.login)
     repository_name = sanitize(repository.name, max_graphemes=_MAX_NAME) or login
     shown_name = (options.title and sanitize(options.title)) or repository_name
-    mirrored = is_mirrored(shown_name, options)
+    mirrored = is_mirrored(shown_name, locale)
     language, language_colour = _language(repository.language, colours)
     description = sanitize(repository.description or "", max_graphemes=_MAX_DESCRIPTION)
     lines = _description_lines(description)
@@ -134,13 +136,8 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     licence = sanitize(repository.licence or "")
     facts, facts_size = _facts(repository, language, licence, options)
     return Repository(
-        frame=frame(
-            _CANVAS,
-            options,
-            colours,
-            glow=language_colour,
-            is_mirrored=mirrored,
-        ),
+        frame=frame(_CANVAS, options, is_mirrored=mirrored),
+        glow=language_colour if colours.tints_glow else "",
         title=_heading(shown_name, f"{login}/{repository_name}", options),
         desc=repository_description(
             repository,

@@ -25,7 +25,7 @@ from github_banners.drawing.locales.cldr import (
     plural_categories,
 )
 from github_banners.drawing.locales.translations import Noun, Sentences, load_translations
-from github_banners.drawing.text import width
+from github_banners.drawing.text import starts_right_to_left, width
 from github_banners.models import Stats
 
 MAX_DESCRIBED_LANGUAGES = 3
@@ -225,6 +225,11 @@ def plural_phrases(
         category: counted.get(category) or count.replace("{noun}", nouns[category])
         for category in plural_categories(locale)
     }
+
+
+def is_mirrored(text: str, locale: str) -> bool:
+    """Return True if a picture starts at the right: because of its locale, or of the name it shows."""
+    return is_right_to_left(locale) or starts_right_to_left(text)
 
 
 def isolate_foreign(text: str, locale: str) -> str:
