@@ -34,7 +34,7 @@ from github_banners.serving.service import serve_service
 from github_banners.settings import Settings
 from github_sandbox import create_app
 
-_MAX_PREVIEW_FILES, _MAX_CACHED_FILES = 39, 5
+_MAX_PREVIEW_FILES, _MAX_CACHED_FILES = 30, 5
 # The names of the tasks that a request waits for; unnamed ones are those of the server and of parallel
 # requests to GitHub.
 _AWAITED_TASKS = ("Task-", "fetch ", "database-job")

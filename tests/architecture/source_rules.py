@@ -9,7 +9,8 @@ docstring, and which names are forbidden.
 import ast
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -156,6 +157,18 @@ def find_private_imports(module: Module) -> list[str]:
         if name.startswith(("github_banners.", "github_sandbox."))
         and any(re.match("_(?!_)", part) for part in name.split("."))
     ]
+
+
+def find_shared_names(modules: Sequence[Module]) -> list[str]:
+    """Report names that modules or classes of a package share; revisions keep their names."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for module in modules:
+        if not module.path.stem.startswith("__") and "versions" not in module.path.parts:
+            places[f"module {module.path.stem}"].append(str(module.path))
+        for node in module.nodes:
+            if isinstance(node, ast.ClassDef):
+                places[f"class {node.name}"].append(str(module.path))
+    return [f"{name}: {', '.join(paths)}" for name, paths in places.items() if len(paths) > 1]
 
 
 def find_size_violations(module: Module) -> list[str]:

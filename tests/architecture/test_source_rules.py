@@ -16,6 +16,7 @@ from tests.architecture.source_rules import (
     find_meaningless_names,
     find_missing_docstring,
     find_private_imports,
+    find_shared_names,
     find_size_violations,
     find_third_party_violations,
 )
@@ -58,6 +59,26 @@ def test_source_has_no_violations(
     modules: list[Module], rule: Callable[[Module], list[str]]
 ) -> None:
     assert [violation for module in modules for violation in rule(module)] == []
+
+
+@pytest.mark.parametrize("modules", [MODULES, SANDBOX_MODULES], ids=["banners", "sandbox"])
+def test_modules_and_classes_have_names_of_their_own(modules: list[Module]) -> None:
+    assert find_shared_names(modules) == []
+
+
+def test_shared_names_are_reported_for_modules_and_classes() -> None:
+    modules = [
+        make_module("a/rows.py", "class Row: ..."),
+        make_module("b/rows.py", "class Line: ..."),
+        make_module("c/lines.py", "def f():\n    class Line: ..."),
+        make_module("b/__init__.py"),
+        make_module("c/__init__.py"),
+        make_module("database/migrations/versions/lines.py"),
+    ]
+    assert find_shared_names(modules) == [
+        "module rows: a/rows.py, b/rows.py",
+        "class Line: b/rows.py, c/lines.py",
+    ]
 
 
 def test_tests_have_no_forbidden_names() -> None:

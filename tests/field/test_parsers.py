@@ -34,7 +34,14 @@ from github_banners.database.owner_data import parse_content
 from github_banners.drawing import draw, fallback_fonts
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import BannersError
-from github_banners.github import contributions, graphql, languages, owner_query, protocol, rest
+from github_banners.github import (
+    contributions,
+    graphql,
+    language_sizes,
+    owner_query,
+    protocol,
+    rest,
+)
 from github_banners.github import repository_details as details
 from github_banners.github.protocol import Failure, GitHubResponse, Resource
 from github_banners.messaging.clients import StorageClient
@@ -490,14 +497,16 @@ CASES = [
     ),
     Case(
         "github: languages",
-        ("github.languages:_decode_owner", "github.languages:_decode_repository"),
-        lambda body: languages.parse_languages_page(make_response(body), owner_id=1, now=NOW),
+        ("github.language_sizes:_decode_owner", "github.language_sizes:_decode_repository"),
+        lambda body: language_sizes.parse_languages_page(make_response(body), owner_id=1, now=NOW),
         dump(data(languages_data(languages_node(9, {"C": 5, "D": 4}, total=10), cursor="c"))),
     ),
     Case(
         "github: languages over REST",
-        ("github.languages:_decode_sizes",),
-        lambda body: languages.parse_repository_languages(make_response(body), repository_id=1),
+        ("github.language_sizes:_decode_sizes",),
+        lambda body: language_sizes.parse_repository_languages(
+            make_response(body), repository_id=1
+        ),
         dump({"C": 5, "D": 4}),
     ),
     Case(

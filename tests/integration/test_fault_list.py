@@ -35,13 +35,13 @@ from github_banners.api.gone_users import GoneUsers
 from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
-from github_banners.app import user_removal
+from github_banners.app import open_user_removal
 from github_banners.database import (
     banner_versions,
     banners,
     data_leases,
     leases,
-    logins,
+    login_holders,
     migrations,
     owner_data,
     refresh_costs,
@@ -567,11 +567,11 @@ async def runs_forget(scene: Scene, fault: Fault) -> None:
         location = StorageFolder(Path(folder))
 
         async def work() -> list[object]:
-            user = await user_removal.find_user(scene.conninfo, "user-1")
-            await user_removal.remove_user(
+            user = await open_user_removal.find_user(scene.conninfo, "user-1")
+            await open_user_removal.remove_user(
                 settings, user, conninfo=scene.conninfo, location=location, deny=True
             )
-            await user_removal.allow_login(scene.conninfo, "user-1")
+            await open_user_removal.allow_login(scene.conninfo, "user-1")
             return scene.fetch("select id from users where id = 1")
 
         for make in KINDS.values():
@@ -594,7 +594,9 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
         await leases.lease_users(conn, {1: scene.now}, now=scene.now)
         await leases.release_user(conn, 1, leased_until=scene.now)
         await owner_data.select_repository_need(conn, 1, "linux")
-        await logins.insert_identity(conn, Owner(int(scene.now.timestamp()), "new"), now=scene.now)
+        await login_holders.insert_identity(
+            conn, Owner(int(scene.now.timestamp()), "new"), now=scene.now
+        )
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"
         options = BannerOptions(title=name)
@@ -662,8 +664,8 @@ STATEMENTS: dict[str, Case] = {
     "server_info.try_writing": inspects,
     "migrations._upgrade": migrates,
     "migrations.go_back": goes_back,
-    "logins.insert_identity": serves_requests,
-    "logins.upsert_logins": refreshes_others,
+    "login_holders.insert_identity": serves_requests,
+    "login_holders.upsert_logins": refreshes_others,
     "leases.lease_due_users": refreshes_later,
     "leases.lease_unpublished_banners": publishes,
     "leases.lease_users": serves_requests,

@@ -20,7 +20,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.messaging.tracing import bound_trace_id, trace_context
+from github_banners.messaging.trace_context import bound_trace_id, trace_context
 from github_banners.models import Owner, OwnerRepositories
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from github_banners.options import (
     CARDS,
-    Card,
+    CompatibleCard,
     Effect,
     Parameter,
     parse_options,
@@ -46,7 +46,7 @@ SAMPLES = {
 PARAMETERS = [(card, parameter) for card in CARDS for parameter in card.parameters]
 
 
-def options_for(card: Card, **parameters: str) -> dict[str, str]:
+def options_for(card: CompatibleCard, **parameters: str) -> dict[str, str]:
     """Return the query of the preview for a card with parameters; required ones are added."""
     required = {"user": "ada"} if card.path == "/" else {"username": "ada", "repo": "engine"}
     # `count_weight` counts only if it is larger than `size_weight`, whose default is 1.
@@ -69,7 +69,7 @@ def test_translate_url_example_becomes_preview(example: Example) -> None:
 @pytest.mark.parametrize(
     ("card", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", "")
 )
-def test_parameter_changes_only_its_options(card: Card, parameter: Parameter) -> None:
+def test_parameter_changes_only_its_options(card: CompatibleCard, parameter: Parameter) -> None:
     value = SAMPLES.get(parameter.name, "1")
     if parameter.name in {"username", "user", "repo"} and parameter.options:
         value = "other"
@@ -90,7 +90,7 @@ def rows_of(path: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.path)
-def test_document_lists_every_parameter(card: Card) -> None:
+def test_document_lists_every_parameter(card: CompatibleCard) -> None:
     assert [row[:3] for row in rows_of(card.path)] == [
         [parameter.name, ", ".join(parameter.options), parameter.effect.value]
         for parameter in card.parameters
@@ -202,7 +202,7 @@ def test_translate_url_first_of_several_parameters_counts() -> None:
     ),
 )
 def test_translate_url_any_values_give_a_valid_preview(
-    card: Card, parameters: dict[str, str]
+    card: CompatibleCard, parameters: dict[str, str]
 ) -> None:
     names = {"username": "ada", "repo": "engine", "user": "ada"}
     query = translate_url(card.path, urlencode({**parameters, **names}))

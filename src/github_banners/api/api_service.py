@@ -27,7 +27,7 @@ from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.pictures import BannerDataFinder, PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.tracing import create_database
+from github_banners.api.traced_backends import create_database
 from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
 from github_banners.github.batch import BatchFetcher
@@ -35,7 +35,7 @@ from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.transport import open_github_http
-from github_banners.messaging.tracing import TraceMiddleware
+from github_banners.messaging.trace_context import TraceMiddleware
 from github_banners.models import Clock, utc_now
 from github_banners.serving.framework import CorsMiddleware, build_app, expand_origins
 from github_banners.serving.health import Health, health_routes

@@ -19,7 +19,7 @@ from github_banners.api.measurements import Measurements
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.tracing import tracing_batches
+from github_banners.api.traced_backends import tracing_batches
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import DatabaseUnavailable

@@ -21,7 +21,7 @@ from github_banners.errors import Unavailable, UnknownUser
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock
 from github_banners.stats.data_fetch import DataRequest, fetch_stored
-from github_banners.stats.fetch import DataFetcher
+from github_banners.stats.fetch import DataSource
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class DataRefresh:
         self,
         *,
         database: Database,
-        github: DataFetcher,
+        github: DataSource,
         interval: timedelta,
         clock: Clock,
         served_users: ServedUsers | None = None,

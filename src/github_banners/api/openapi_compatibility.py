@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from github_banners.api.openapi_responses import JsonSchema
-from github_banners.options import CARDS, STREAK_PATH, Card, Effect, Parameter
+from github_banners.options import CARDS, STREAK_PATH, CompatibleCard, Effect, Parameter
 
 _DESCRIPTION = """\
 Takes the parameters of {service}, and draws the most similar banner. Invalid values become the
@@ -33,7 +33,9 @@ def build_compatible_paths(
     }
 
 
-def _operation(card: Card, schemas: Mapping[str, JsonSchema], responses: JsonSchema) -> JsonSchema:
+def _operation(
+    card: CompatibleCard, schemas: Mapping[str, JsonSchema], responses: JsonSchema
+) -> JsonSchema:
     description = _DESCRIPTION.format(service=card.service)
     if card.path == STREAK_PATH:
         description += _PAGE_DESCRIPTION
@@ -50,7 +52,9 @@ def _operation(card: Card, schemas: Mapping[str, JsonSchema], responses: JsonSch
     }
 
 
-def _parameter(card: Card, parameter: Parameter, schemas: Mapping[str, JsonSchema]) -> JsonSchema:
+def _parameter(
+    card: CompatibleCard, parameter: Parameter, schemas: Mapping[str, JsonSchema]
+) -> JsonSchema:
     options = " and ".join(f"`{option}`" for option in parameter.options)
     required_schema = schemas.get(parameter.options[0]) if parameter.options else None
     return {

@@ -22,7 +22,7 @@ from github_banners.database.banners import Banner
 from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database, is_database_error
 from github_banners.errors import DatabaseUnavailable, Unavailable, UnreadableBanner
-from github_banners.messaging.tracing import bind_trace, bound_trace_id
+from github_banners.messaging.trace_context import bind_trace, bound_trace_id
 from github_banners.models import Clock, Snapshot
 from github_banners.stats.banner_data import read_completed
 

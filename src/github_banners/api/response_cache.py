@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from github_banners.api.compatibility import PREVIEW_PATH, to_preview_target
+from github_banners.api.compatible_route import PREVIEW_PATH, to_preview_target
 from github_banners.api.pictures import CachedPicture, PictureCache, PictureKey
 from github_banners.cache import ByteBoundedLru
 from github_banners.models import Clock

@@ -7,13 +7,13 @@ from pathlib import Path
 from github_banners.api.api_service import open_api
 from github_banners.api.backends import Backends, to_render_job
 from github_banners.api.pictures import draw_locally
-from github_banners.api.tracing import trace_backends
+from github_banners.api.traced_backends import trace_backends
 from github_banners.database.banners import Banner
 from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.drawing import draw
 from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Clock, Snapshot, utc_now
-from github_banners.renderer.tracing import trace_draw
+from github_banners.renderer.traced_updates import trace_draw
 from github_banners.renderer.updates import render_and_store
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service

@@ -14,7 +14,7 @@ from github_banners.api.backends import (
     Publish,
     to_render_job,
 )
-from github_banners.api.tracing import trace_backends
+from github_banners.api.traced_backends import trace_backends
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner
 from github_banners.messaging.clients import RendererClient, StorageClient, open_service_http
@@ -22,7 +22,7 @@ from github_banners.messaging.events import TOPIC
 from github_banners.messaging.mapping import to_event
 from github_banners.messaging.producer import KafkaProducer
 from github_banners.messaging.signing import Signer
-from github_banners.messaging.tracing import TRACEPARENT, make_traceparent
+from github_banners.messaging.trace_context import TRACEPARENT, make_traceparent
 from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service, background_task

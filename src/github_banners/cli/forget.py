@@ -22,7 +22,7 @@ from github_banners.options import parse_login
 from github_banners.settings import Settings, StorageBucket, StorageFolder, StorageLocation, Url
 
 if TYPE_CHECKING:
-    from github_banners.app.user_removal import Removal, StoredUser
+    from github_banners.app.open_user_removal import Removal, StoredUser
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def forget(
     invalid or the database is down.
     """
     require_unix()
-    from github_banners.app.user_removal import find_user, remove_user
+    from github_banners.app.open_user_removal import find_user, remove_user
 
     login = _parse_login(user)
     settings = read_settings(errors_only=True)
@@ -100,7 +100,7 @@ def allow(
     argument or a setting is invalid or the database is down.
     """
     require_unix()
-    from github_banners.app.user_removal import allow_login
+    from github_banners.app.open_user_removal import allow_login
 
     login = _parse_login(user)
     settings = read_settings(errors_only=True)

@@ -14,7 +14,7 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import banner_versions
-from github_banners.database.logins import upsert_logins
+from github_banners.database.login_holders import upsert_logins
 from github_banners.database.repositories import content_digest, replace_repositories
 from github_banners.database.session import Connection, strip_unstorable, to_columns
 from github_banners.models import (

@@ -56,7 +56,7 @@ class Icon(msgspec.Struct, frozen=True, gc=False):
     is_on_ring: bool = False
 
 
-class Line(NamedTuple):
+class ExplanationLine(NamedTuple):
     """A line of text; `style` is a CSS class of the template."""
 
     style: str
@@ -78,7 +78,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     has_small_icon: bool
     x: int
     is_centred: bool
-    lines: tuple[Line, ...]
+    lines: tuple[ExplanationLine, ...]
     narrow: str = ""
 
 
@@ -183,7 +183,7 @@ def _one_row(message: _Message, canvas: Canvas) -> Placement:
         has_small_icon=True,
         x=_ONE_ROW_X,
         is_centred=False,
-        lines=(Line("t", middle + 5, headline),),
+        lines=(ExplanationLine("t", middle + 5, headline),),
     )
 
 
@@ -201,9 +201,11 @@ def _centred(message: _Message, canvas: Canvas) -> Placement:
         x=x,
         is_centred=True,
         lines=(
-            Line("t", headline_y, headline),
-            Line("m", what_y, fit(message.what, _WHAT_SIZES, _ROOM)),
-            Line("e", advice_y, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
+            ExplanationLine("t", headline_y, headline),
+            ExplanationLine("m", what_y, fit(message.what, _WHAT_SIZES, _ROOM)),
+            ExplanationLine(
+                "e", advice_y, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)
+            ),
         ),
         narrow=_narrow(x, canvas.height / 2, dy) if canvas.width > _MIN_WIDTH_FOR_NARROW else "",
     )

@@ -15,7 +15,7 @@ from github_banners.errors import TokenRequired, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.contribution_history import ContributionHistory
 from github_banners.github.credentials import Priority
-from github_banners.github.languages import (
+from github_banners.github.language_sizes import (
     LanguagePage,
     build_languages_query,
     parse_languages_page,

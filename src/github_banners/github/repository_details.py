@@ -57,7 +57,7 @@ class _GraphQLLicense(_License):
     spdx_id: str | None = msgspec.field(name="spdxId", default=None)
 
 
-class _Repository(msgspec.Struct, rename="camel"):
+class _Details(msgspec.Struct, rename="camel"):
     database_id: Id
     name: str
     owner: OwnerNode
@@ -75,7 +75,7 @@ class _BodyOwner(msgspec.Struct):
     id: Id
 
 
-class _RepositoryBody(msgspec.Struct):
+class _DetailsBody(msgspec.Struct):
     id: Id
     name: str
     owner: _BodyOwner
@@ -89,8 +89,8 @@ class _RepositoryBody(msgspec.Struct):
     license: _License | None = None
 
 
-_decode_repository = msgspec.json.Decoder(_Repository | None).decode
-_decode_body = msgspec.json.Decoder(_RepositoryBody).decode
+_decode_repository = msgspec.json.Decoder(_Details | None).decode
+_decode_body = msgspec.json.Decoder(_DetailsBody).decode
 
 
 def build_repository_query(owner: Owner, name: str) -> Query:

@@ -12,5 +12,5 @@ what may be committed, `topics` creates the topics, `dead_letters` stores record
 `kafka` converts errors and records of aiokafka. `record_reader` fetches what aiokafka can't decode,
 `record_batches` parses it and `decompression` limits its size. `testing` is a broker in memory.
 
-`tracing` carries one trace id through all calls and events.
+`trace_context` carries one trace id through all calls and events.
 """

@@ -45,7 +45,7 @@ from github_banners.messaging.schemas import (
     StoreResults,
 )
 from github_banners.messaging.signing import Signer
-from github_banners.messaging.tracing import TRACEPARENT, bind_trace, make_traceparent
+from github_banners.messaging.trace_context import TRACEPARENT, bind_trace, make_traceparent
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 

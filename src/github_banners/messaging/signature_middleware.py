@@ -14,7 +14,7 @@ import structlog
 
 from github_banners.errors import BannersError, InvalidSignature, NonceCacheFull, TooLarge
 from github_banners.messaging.signing import Verifier
-from github_banners.messaging.tracing import TRACEPARENT, trace_context
+from github_banners.messaging.trace_context import TRACEPARENT, trace_context
 
 # https://asgi.readthedocs.io/en/latest/specs/main.html; frameworks define their own types.
 Scope: TypeAlias = Any

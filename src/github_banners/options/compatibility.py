@@ -51,7 +51,7 @@ class Parameter(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class CompatibleCard:
     """
     A kind of picture of another service.
 
@@ -246,32 +246,34 @@ def _parse_rows(rows: str) -> tuple[Parameter, ...]:
 _README_STATS, _STREAK_STATS = "github-readme-stats", "github-readme-streak-stats"
 
 CARDS = (
-    Card("stats", _README_STATS, "/api", _parse_rows(_STATS + _COMMON), _choose_for_stats),
-    Card(
+    CompatibleCard(
+        "stats", _README_STATS, "/api", _parse_rows(_STATS + _COMMON), _choose_for_stats
+    ),
+    CompatibleCard(
         "top languages",
         _README_STATS,
         "/api/top-langs",
         _parse_rows(_TOP_LANGUAGES + _WITHOUT_ICONS),
         _choose_for_top_languages,
     ),
-    Card(
+    CompatibleCard(
         "pinned repository",
         _README_STATS,
         "/api/pin",
         _parse_rows(_PIN + _COMMON),
         lambda _: {"layout": Layout.REPOSITORY.value},
     ),
-    Card(
+    CompatibleCard(
         "gist", _README_STATS, "/api/gist", _parse_rows(_GIST + _COMMON), _choose_unserved("gist")
     ),
-    Card(
+    CompatibleCard(
         "WakaTime",
         _README_STATS,
         "/api/wakatime",
         _parse_rows(_WAKATIME + _COMMON),
         _choose_unserved("wakatime"),
     ),
-    Card("streak", _STREAK_STATS, STREAK_PATH, _parse_rows(_STREAK), _choose_for_streak),
+    CompatibleCard("streak", _STREAK_STATS, STREAK_PATH, _parse_rows(_STREAK), _choose_for_streak),
 )
 """All kinds of pictures of both services."""
 
@@ -298,7 +300,7 @@ def translate_url(path: str, query_string: str) -> str | None:
     return urlencode(translate(card, query), errors="replace")
 
 
-def translate(card: Card, query: Query) -> dict[str, str]:
+def translate(card: CompatibleCard, query: Query) -> dict[str, str]:
     """Return the query of the preview that is most similar to a card: only what is no default."""
     raw = card.choose(query)
     for parameter in card.parameters:

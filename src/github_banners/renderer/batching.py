@@ -22,7 +22,7 @@ from github_banners.messaging.schemas import (
     StoreRequest,
     StoreResponse,
 )
-from github_banners.messaging.tracing import bind_trace, make_traceparent, parse_trace_id
+from github_banners.messaging.trace_context import bind_trace, make_traceparent, parse_trace_id
 from github_banners.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from github_banners.messaging.signing import Signer, Verifier
 from github_banners.models import Clock, utc_now
 from github_banners.renderer import preview_route
 from github_banners.renderer.batching import Batcher
-from github_banners.renderer.tracing import (
+from github_banners.renderer.traced_updates import (
     trace_draw,
     trace_store,
     trace_store_many,

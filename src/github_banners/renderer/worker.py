@@ -23,7 +23,7 @@ from github_banners.messaging.dead_letters import send_dead_letter
 from github_banners.messaging.events import Producer, Record
 from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.offsets import OffsetTracker
-from github_banners.messaging.tracing import TRACEPARENT, bind_trace
+from github_banners.messaging.trace_context import TRACEPARENT, bind_trace
 from github_banners.models import Clock
 from github_banners.renderer.schedule import (
     FailureHistory,

@@ -48,7 +48,7 @@ from github_banners.settings.parsers import (
     unquote,
 )
 from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
-from github_banners.settings.tracing import TracesSampler, TracingSettings
+from github_banners.settings.trace_settings import TracesSampler, TracingSettings
 
 __all__ = [
     "Broker",

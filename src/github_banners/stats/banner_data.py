@@ -37,7 +37,7 @@ from github_banners.options import (
     parse_need,
     shows_only_totals,
 )
-from github_banners.stats.activity import ActivitySummary, summarize
+from github_banners.stats.contribution_summary import ActivitySummary, summarize
 from github_banners.stats.selection import aggregate_selected, aggregate_selected_sizes
 
 ShownContent: TypeAlias = ActivitySummary | tuple[RepositoryLanguages, ...] | RepositoryDetails

@@ -31,7 +31,7 @@ from github_banners.models import (
     RepositoryDetails,
 )
 from github_banners.options import DataKind, repository_need
-from github_banners.stats.fetch import DataFetcher
+from github_banners.stats.fetch import DataSource
 
 DataKey: TypeAlias = tuple[int, str]
 """Owner id, and the need or the name of a repository."""
@@ -64,7 +64,7 @@ class DataRequest:
 
 
 async def fetch_stored(
-    github: DataFetcher,
+    github: DataSource,
     database: Database,
     request: DataRequest,
     *,
@@ -109,7 +109,7 @@ async def fetch_stored(
 
 
 async def fetch_data(
-    github: DataFetcher,
+    github: DataSource,
     request: DataRequest,
     *,
     known: Contributions | None = None,
@@ -120,7 +120,7 @@ async def fetch_data(
     """
     Fetch data from GitHub; without a token, contributions that say so.
 
-    :raises BannersError: the errors of `DataFetcher`
+    :raises BannersError: the errors of `DataSource`
     """
     owner = request.owner
     if request.kind is DataKind.REPOSITORY:

@@ -33,8 +33,8 @@ from github_banners.models import (
     ContributionAccess,
 )
 from github_banners.options import DataKind
-from github_banners.stats.activity import ActivitySummary
 from github_banners.stats.banner_data import ShownData, to_shown_data
+from github_banners.stats.contribution_summary import ActivitySummary
 from github_banners.stats.data_fetch import (
     DataKey,
     DataRequest,
@@ -43,7 +43,7 @@ from github_banners.stats.data_fetch import (
     select_stored,
     stored_need,
 )
-from github_banners.stats.fetch import Charge, DataFetcher, Deadline, ErrorCache, SingleFlight
+from github_banners.stats.fetch import Charge, DataSource, Deadline, ErrorCache, SingleFlight
 from github_banners.stats.snapshots import (
     BackgroundWriter,
     Freshness,
@@ -73,7 +73,7 @@ class FoundData:
     refresh_at: datetime
 
 
-class _Entry(msgspec.Struct, frozen=True, gc=False):
+class _CachedData(msgspec.Struct, frozen=True, gc=False):
     """Cached data; `validated_at` is when the database was last known to have nothing newer."""
 
     data: ShownData
@@ -87,7 +87,7 @@ class DataLookup:
         self,
         *,
         database: Database,
-        github: DataFetcher,
+        github: DataSource,
         writer: BackgroundWriter,
         ttls: Ttls,
         clock: Clock,
@@ -103,11 +103,11 @@ class DataLookup:
             DataKind.LANGUAGE_SIZES: Ttls(_DAY, 7 * _DAY, ttls.memory),
             DataKind.REPOSITORY: ttls,
         }
-        self._entries: ByteBoundedLru[DataKey, _Entry] = ByteBoundedLru(
+        self._entries: ByteBoundedLru[DataKey, _CachedData] = ByteBoundedLru(
             _MAX_BYTES, entry_bytes=_entry_bytes
         )
         self._errors = ErrorCache(clock=clock)
-        self._fetches: SingleFlight[_Entry] = SingleFlight(self._errors)
+        self._fetches: SingleFlight[_CachedData] = SingleFlight(self._errors)
         self._saving: set[asyncio.Task[None]] = set()
         self._throttle = LogThrottle(time.monotonic)
 
@@ -158,7 +158,7 @@ class DataLookup:
         for task in self._saving:
             task.cancel()
 
-    def _is_current(self, request: DataRequest, entry: _Entry) -> bool:
+    def _is_current(self, request: DataRequest, entry: _CachedData) -> bool:
         """Return whether the database need not be read: not outdated, or GitHub has just failed."""
         if request.key in self._fetches or self._errors.get(request.key) is not None:
             return True
@@ -169,20 +169,20 @@ class DataLookup:
             request.owner.id, since=entry.validated_at
         )
 
-    def _limits(self, request: DataRequest, entry: _Entry) -> Ttls:
+    def _limits(self, request: DataRequest, entry: _CachedData) -> Ttls:
         content = entry.data.content
         needs_token = ContributionAccess.NEEDS_TOKEN
         if isinstance(content, ActivitySummary) and content.access is needs_token:
             return _WITHOUT_TOKEN
         return self._ttls[request.kind]
 
-    def _classify(self, request: DataRequest, entry: _Entry | None) -> Freshness:
+    def _classify(self, request: DataRequest, entry: _CachedData | None) -> Freshness:
         if entry is None:
             return Freshness.HARD_STALE
         ttls = self._limits(request, entry)
         return classify_freshness(entry.data.fetched_at, ttls, now=self._clock())
 
-    def _to_found(self, request: DataRequest, entry: _Entry) -> FoundData:
+    def _to_found(self, request: DataRequest, entry: _CachedData) -> FoundData:
         ttls = self._limits(request, entry)
         refresh_at = entry.data.fetched_at + ttls.soft
         return FoundData(
@@ -192,7 +192,7 @@ class DataLookup:
             refresh_at=refresh_at,
         )
 
-    async def _read(self, request: DataRequest, deadline: Deadline) -> _Entry | None:
+    async def _read(self, request: DataRequest, deadline: Deadline) -> _CachedData | None:
         """Read data from the database; None if it has none, or does not answer in time."""
         read_at = self._clock()
         try:
@@ -206,16 +206,16 @@ class DataLookup:
             return None
         return self._put(request, to_shown_data(stored.content, stored.fetched_at), read_at)
 
-    def _put(self, request: DataRequest, data: ShownData, validated_at: datetime) -> _Entry:
+    def _put(self, request: DataRequest, data: ShownData, validated_at: datetime) -> _CachedData:
         """Cache data, unless newer data is cached, and return the newest."""
         known = self._entries.get(request.key)
         if known is not None and known.data.fetched_at > data.fetched_at:
             data = known.data
-        entry = _Entry(data, validated_at)
+        entry = _CachedData(data, validated_at)
         self._entries.put(request.key, entry)
         return entry
 
-    async def _fetch(self, request: DataRequest, charge: Charge) -> _Entry:
+    async def _fetch(self, request: DataRequest, charge: Charge) -> _CachedData:
         fetched_at = self._clock()
         unsaved = self._writer.unsaved.get(request.owner.id)
         is_known = self._entries.get(request.key) is not None
@@ -253,7 +253,7 @@ class DataLookup:
                 _log.warning("data_lookup.save_failed", owner=owner_id, reason=error_text(error))
 
 
-def _entry_bytes(_: DataKey, entry: _Entry) -> int:
+def _entry_bytes(_: DataKey, entry: _CachedData) -> int:
     content = entry.data.content
     if isinstance(content, ActivitySummary):
         return _ENTRY_BYTES + _DAYS_BYTES

@@ -83,7 +83,7 @@ class BatchOwnerFetcher(Protocol):
         """
 
 
-class DataFetcher(Protocol):
+class DataSource(Protocol):
     """
     Fetches data that only some banners show; all methods raise GitHubUnavailable.
 

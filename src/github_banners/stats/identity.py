@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from github_banners.database.connect import Database
-from github_banners.database.logins import insert_identity
+from github_banners.database.login_holders import insert_identity
 from github_banners.database.users import select_snapshot_by_id
 from github_banners.errors import (
     DatabaseUnavailable,
@@ -24,7 +24,7 @@ from github_banners.models import Clock, Owner, Snapshot, to_epoch_microseconds,
 from github_banners.stats.fetch import (
     DATABASE_TIMEOUT_SECONDS,
     Charge,
-    DataFetcher,
+    DataSource,
     Deadline,
     ErrorCache,
     SingleFlight,
@@ -40,7 +40,7 @@ class IdentityLookup:
         *,
         lookup: Lookup,
         database: Database,
-        github: DataFetcher,
+        github: DataSource,
         max_age: timedelta,
         clock: Clock,
     ) -> None:

@@ -130,7 +130,7 @@ class Invalidations:
         self._all_changed_at = max(self._all_changed_at, changed_at)
 
 
-class _Entry(msgspec.Struct, frozen=True, gc=False):
+class _CachedSnapshot(msgspec.Struct, frozen=True, gc=False):
     """A snapshot; `validated_at` is when the database was last known to have nothing newer."""
 
     snapshot: Snapshot
@@ -157,7 +157,7 @@ class SnapshotCache:
         self._ttls = ttls
         self._invalidations = invalidations
         self._clock = clock
-        self._entries: ByteBoundedLru[int, _Entry] = ByteBoundedLru(
+        self._entries: ByteBoundedLru[int, _CachedSnapshot] = ByteBoundedLru(
             max_bytes, entry_bytes=_entry_bytes
         )
         self._login_owners: ByteBoundedLru[str, _LoginOwner] = ByteBoundedLru(
@@ -186,7 +186,7 @@ class SnapshotCache:
         """
         known = self.get(snapshot.owner.id)
         newest = select_newer(known, snapshot) if known is not None else snapshot
-        self._entries.put(newest.owner.id, _Entry(newest, validated_at or self._clock()))
+        self._entries.put(newest.owner.id, _CachedSnapshot(newest, validated_at or self._clock()))
         self.put_login(newest.owner.login, newest.owner.id, requested_at=newest.fetched_at)
         if not newest.is_deleted and isinstance(self.errors.get(newest.owner.id), UnknownUser):
             self.errors.drop(newest.owner.id)
@@ -246,7 +246,7 @@ class SnapshotCache:
         return freshness
 
 
-def _entry_bytes(_: int, entry: _Entry) -> int:
+def _entry_bytes(_: int, entry: _CachedSnapshot) -> int:
     return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)
 
 

@@ -15,7 +15,7 @@ from github_banners.messaging.schemas import (
     StoreResult,
     StoreResults,
 )
-from github_banners.messaging.tracing import parse_trace_id
+from github_banners.messaging.trace_context import parse_trace_id
 from github_banners.serving.metrics import Count
 from github_banners.storage.store import Store, outcome_from_error, outcome_from_response
 

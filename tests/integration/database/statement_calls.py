@@ -19,7 +19,7 @@ from github_banners.database import (
     data_leases,
     forgotten_users,
     leases,
-    logins,
+    login_holders,
     owner_data,
     repositories,
     users,
@@ -167,7 +167,7 @@ async def create_banners(conn: Connection, sample: Sample) -> None:
 async def fetch_for_requests(conn: Connection, sample: Sample) -> None:
     await leases.lease_users(conn, dict.fromkeys(sample.owner_ids, sample.now), now=sample.now)
     await leases.release_user(conn, sample.owner_ids[0], leased_until=sample.now)
-    await logins.insert_identity(conn, Owner(NEW_ID, "Identity"), now=sample.now)
+    await login_holders.insert_identity(conn, Owner(NEW_ID, "Identity"), now=sample.now)
 
 
 async def save_new_owner(conn: Connection, sample: Sample) -> None:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Router
 from starlette.types import Scope
 
-from github_banners.api.compatibility import CompatibleRoute, to_preview_target
+from github_banners.api.compatible_route import CompatibleRoute, to_preview_target
 from github_banners.api.public_routes import route_label
 from tests.unit.api.asgi import http_scope, send_request
 

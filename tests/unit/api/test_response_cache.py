@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.compatibility import to_preview_target
+from github_banners.api.compatible_route import to_preview_target
 from github_banners.api.pictures import PictureCache, PictureKey, RenderRequest, to_picture_key
 from github_banners.api.response_cache import ResponseCache, normalize_target
 from github_banners.models import Owner, Snapshot, Stats

@@ -7,13 +7,13 @@ import pytest
 
 from github_banners.api.backends import Backends
 from github_banners.api.pictures import draw_locally
-from github_banners.api.tracing import create_database, trace_backends
+from github_banners.api.traced_backends import create_database, trace_backends
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.errors import StorageUnavailable
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest
-from github_banners.messaging.tracing import bind_trace, bound_trace_id
+from github_banners.messaging.trace_context import bind_trace, bound_trace_id
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
 from github_banners.serving.telemetry import OFF

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from github_banners.app import user_removal
-from github_banners.app.user_removal import Removal, StoredUser
+from github_banners.app import open_user_removal
+from github_banners.app.open_user_removal import Removal, StoredUser
 from github_banners.cli import app, forget
 from github_banners.models import Owner
 from github_banners.settings import Settings
@@ -33,8 +33,8 @@ def test_forget_deny_asks_only_if_something_is_stored(
 
     settings = Settings.from_environment(SETTINGS)
     monkeypatch.setattr(forget, "read_settings", lambda **_: settings)
-    monkeypatch.setattr(user_removal, "find_user", find_user)
-    monkeypatch.setattr(user_removal, "remove_user", remove_user)
+    monkeypatch.setattr(open_user_removal, "find_user", find_user)
+    monkeypatch.setattr(open_user_removal, "remove_user", remove_user)
     result = CliRunner().invoke(app, ["forget", "ada", "--deny"])
     assert (result.exit_code, calls) == (exit_code, removed), result.output
     assert ("Denied from now on: ada." in result.output) == bool(removed)

@@ -15,7 +15,7 @@ from github_banners.github.graphql import (
     build_page_query,
     build_viewer_query,
 )
-from github_banners.github.languages import build_languages_query
+from github_banners.github.language_sizes import build_languages_query
 from github_banners.github.owner_query import build_identity_query
 from github_banners.github.repository_details import build_repository_query
 from github_banners.models import Owner

@@ -34,7 +34,7 @@ from github_banners.messaging.schemas import (
     StoreResults,
 )
 from github_banners.messaging.signing import Signer, VerifiedHead, Verifier
-from github_banners.messaging.tracing import parse_trace_id, trace_context
+from github_banners.messaging.trace_context import parse_trace_id, trace_context
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.settings import Secret

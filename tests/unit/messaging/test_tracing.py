@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from github_banners.messaging.tracing import (
+from github_banners.messaging.trace_context import (
     bind_trace,
     bound_trace_id,
     make_traceparent,

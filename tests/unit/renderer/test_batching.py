@@ -18,7 +18,7 @@ from github_banners.messaging.schemas import (
     StoreRequest,
     StoreResponse,
 )
-from github_banners.messaging.tracing import parse_trace_id, trace_context
+from github_banners.messaging.trace_context import parse_trace_id, trace_context
 from github_banners.renderer.batching import MAX_CALLS, Batcher
 from tests.fake_clock import FakeClock, drain_loop
 

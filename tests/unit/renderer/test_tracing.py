@@ -9,8 +9,8 @@ from github_banners.drawing import draw
 from github_banners.errors import MalformedMessage
 from github_banners.messaging.events import TOPIC, Record
 from github_banners.messaging.schemas import BatchedBanner, StoreRequest, StoreResponse
-from github_banners.messaging.tracing import bind_trace
-from github_banners.renderer.tracing import (
+from github_banners.messaging.trace_context import bind_trace
+from github_banners.renderer.traced_updates import (
     trace_draw,
     trace_store,
     trace_store_many,

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from github_banners.errors import InvalidInput
-from github_banners.messaging.tracing import make_traceparent, parse_trace_id, trace_context
+from github_banners.messaging.trace_context import make_traceparent, parse_trace_id, trace_context
 from github_banners.serving.telemetry import OFF, SpanKind, Tracing, open_tracing
 from github_banners.settings import ServiceName, Settings
 from tests.unit.api.asgi import http_scope, send_request

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.models import ContributionYear
-from github_banners.stats.activity import (
+from github_banners.stats.contribution_summary import (
     SHOWN_DAYS,
     current_streak,
     longest_streak,

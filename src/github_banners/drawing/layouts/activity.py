@@ -78,7 +78,7 @@ class Metric(msgspec.Struct, frozen=True, gc=False):
     unit: str
 
 
-class Metrics(msgspec.Struct, frozen=True, gc=False):
+class ActivityMetrics(msgspec.Struct, frozen=True, gc=False):
     """Numbers in one form of the picture: one font size for all labels, values and units."""
 
     items: Sequence[Metric]
@@ -96,13 +96,13 @@ class ActivityPicture(msgspec.Struct, frozen=True, gc=False):
     desc: str
     total: str
     caption: Fitted
-    metrics: Metrics
+    metrics: ActivityMetrics
     heatmap: Heatmap
     heat_colours: Sequence[Sequence[str]]
     months: Sequence[Label]
     weekdays: Sequence[Label]
-    narrow_total: Metrics
-    narrow: Metrics
+    narrow_total: ActivityMetrics
+    narrow: ActivityMetrics
 
 
 class _Number(msgspec.Struct, frozen=True, gc=False):
@@ -230,7 +230,7 @@ def _metrics(
     positions: Sequence[int],
     sizes: Sequence[tuple[float, float]],
     room: float,
-) -> Metrics:
+) -> ActivityMetrics:
     """
     Choose the first sizes of value and unit at which all numbers fit, and place the numbers.
 
@@ -259,7 +259,7 @@ def _metrics(
             numbers, labels, positions, values, units, strict=False
         )
     ]
-    return Metrics(items, labels[0].size, size, unit_size)
+    return ActivityMetrics(items, labels[0].size, size, unit_size)
 
 
 @lru_cache(1024)

@@ -63,7 +63,7 @@ _MIN_GAP = 8
 _RIGHT_TO_LEFT_ISOLATE, _POP_ISOLATE = "\u2067", "\u2069"
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class DescriptionLine(msgspec.Struct, frozen=True, gc=False):
     """A line of the description."""
 
     y: int
@@ -84,7 +84,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Repository(msgspec.Struct, frozen=True, gc=False):
+class RepositoryBanner(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/repository.svg`; empty texts and sequences are left out."""
 
     frame: Frame
@@ -95,7 +95,7 @@ class Repository(msgspec.Struct, frozen=True, gc=False):
     name_y: int
     name: Fitted
     archived: str
-    lines: Sequence[Line]
+    lines: Sequence[DescriptionLine]
     facts: Sequence[Fact]
     facts_y: int
     facts_size: int
@@ -113,7 +113,9 @@ class _Part(msgspec.Struct, frozen=True, gc=False):
     width: float
 
 
-def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Repository:
+def compute_layout(
+    snapshot: Snapshot, options: BannerOptions, as_of: date | None
+) -> RepositoryBanner:
     """
     Compute all positions and texts of the layout.
 
@@ -135,7 +137,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     name = fit_isolated(shown_name, _NAME_SIZES, _END - _NAME_X - archived_width, bold=True)
     licence = sanitize(repository.licence or "")
     facts, facts_size = _facts(repository, language, licence, options)
-    return Repository(
+    return RepositoryBanner(
         frame=frame(_CANVAS, options, is_mirrored=mirrored),
         glow=language_colour if colours.tints_glow else "",
         title=_heading(shown_name, f"{login}/{repository_name}", options),
@@ -180,7 +182,7 @@ def _archived(locale: str) -> tuple[str, float]:
     return text, width(text, _ARCHIVED_SIZE) + _ARCHIVED_GAP
 
 
-def _description_lines(description: str) -> list[Line]:
+def _description_lines(description: str) -> list[DescriptionLine]:
     """Break the description into lines; each has the direction of the whole."""
     fitted = fit_paragraph(description, _DESCRIPTION_SIZES, _ROOM, max_lines=_MAX_LINES)
     # Combining marks alone have no width and would be invisible.
@@ -192,7 +194,9 @@ def _description_lines(description: str) -> list[Line]:
             for line in fitted
         ]
     first_y = _NAME_Y[len(fitted)] + _DESCRIPTION_BELOW
-    return [Line(first_y + _LINE_PITCH * index, line) for index, line in enumerate(fitted)]
+    return [
+        DescriptionLine(first_y + _LINE_PITCH * index, line) for index, line in enumerate(fitted)
+    ]
 
 
 def _facts(

@@ -1,7 +1,7 @@
 """
 Record spans of requests, calls and events, with the attributes of the semantic conventions.
 
-The ids of the current span are bound to log lines, and `messaging.tracing.make_traceparent` reads them
+The ids of the current span are bound to log lines, and `messaging.trace_context.make_traceparent` reads them
 there. So headers of calls and events continue the trace without knowing OpenTelemetry, and log lines
 and spans have the same trace id.
 https://opentelemetry.io/docs/specs/semconv/

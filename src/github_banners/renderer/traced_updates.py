@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from github_banners.messaging.events import GROUP, Record
 from github_banners.messaging.schemas import BatchedBanner, StoreRequest, StoreResponse
-from github_banners.messaging.tracing import TRACEPARENT, bind_trace
+from github_banners.messaging.trace_context import TRACEPARENT, bind_trace
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 from github_banners.renderer.batching import StoreMany

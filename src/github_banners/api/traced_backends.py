@@ -14,7 +14,7 @@ from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.database.traced import TracedDatabase
 from github_banners.messaging.schemas import StoreRequest
-from github_banners.messaging.tracing import bind_trace
+from github_banners.messaging.trace_context import bind_trace
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 from github_banners.serving.telemetry import SpanKind, Tracing, version_attributes

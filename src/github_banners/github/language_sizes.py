@@ -58,7 +58,7 @@ class _Languages(msgspec.Struct, rename="camel"):
     edges: Annotated[tuple[_Edge | None, ...], Meta(max_length=MAX_LANGUAGES)] | None = None
 
 
-class _Repository(msgspec.Struct, rename="camel"):
+class _SizedRepository(msgspec.Struct, rename="camel"):
     database_id: Id
     languages: _Languages | None = None
 
@@ -69,17 +69,17 @@ class _Repository(msgspec.Struct, rename="camel"):
         return _build_languages(self.database_id, sizes, total=languages.total_size)
 
 
-class _Repositories(msgspec.Struct, rename="camel"):
+class _SizedRepositories(msgspec.Struct, rename="camel"):
     page_info: PageInfo
     nodes: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=PAGE_SIZE)]
 
 
 class _LanguageOwner(OwnerNode):
-    repositories: _Repositories
+    repositories: _SizedRepositories
 
 
 _decode_owner = msgspec.json.Decoder(_LanguageOwner | None).decode
-_decode_repository = msgspec.json.Decoder(_Repository).decode
+_decode_repository = msgspec.json.Decoder(_SizedRepository).decode
 _decode_sizes = msgspec.json.Decoder(
     Annotated[dict[str, _Size], Meta(max_length=_MAX_REST_LANGUAGES)]
 ).decode
