@@ -116,10 +116,11 @@ async def test_user_who_is_not_served_costs_nothing(
     scene: Scene, options: BannerOptions, route: str
 ) -> None:
     scene.users.deny(["ada"])
-    find = getattr(scene.services.banners, route)
+    services = scene.services
+    find = services.finder.find_preview if route == "preview" else services.banners.create
     with pytest.raises(UserNotServed):
         await find("ADA", options, deadline=Deadline(10, 10), charge=refuse_charge)
-    await scene.services.drain()
+    await services.drain()
     assert scene.github.requests == []
     assert await scene.count_rows() == 0
 
