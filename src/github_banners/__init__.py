@@ -3,9 +3,10 @@ Serve live SVG and PNG banners with the public GitHub numbers of a user or organ
 
 The packages in reading order, along the path of the data from GitHub to a README:
 
-- `models`, `errors`, `logins`, `settings`, `options`: the domain model; of this project they import only `errors`,
-  `logins` and each other
-- `backoff`: delays after failures; `circuit_breaker`: stop calling a service that is down; `log_throttle`: limit repeated log lines
+- `models`, `errors`, `logins`, `settings`, `options`: the domain model; of this project they import only
+  `errors`, `logins` and each other
+- `backoff`: delays after failures; `circuit_breaker`: stop calling a service that is down; `log_throttle`:
+  limit repeated log lines
 - `http_client`: the HTTP client for GitHub and for our services
 - `cache`: bounded in-memory caches
 - `tasks`: run, time and end asyncio tasks

@@ -21,6 +21,8 @@ MAX_FUNCTION_LINES = 60
 MEANINGLESS_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "managers"}
 
 _SERVICES = {"api", "renderer", "storage"}
+_COMMANDS = {"allow", "check", "forget"}
+_NAMED_NODES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 # Third-party package -> the packages and files that may import it.
 THIRD_PARTIES: Mapping[str, set[str]] = {
@@ -169,6 +171,22 @@ def find_shared_names(modules: Sequence[Module]) -> list[str]:
             if isinstance(node, ast.ClassDef):
                 places[f"class {node.name}"].append(str(module.path))
     return [f"{name}: {', '.join(paths)}" for name, paths in places.items() if len(paths) > 1]
+
+
+def find_unknown_names(package: Module, modules: Sequence[Module]) -> list[str]:
+    """Report names in a package's docstring that are no modules, functions or classes in it."""
+    folder = package.path.parent
+    known = set(_COMMANDS)
+    for module in modules:
+        if module.path.is_relative_to(folder):
+            known |= {module.path.stem, *module.path.relative_to(folder).parts[:-1]}
+            known |= {node.name for node in module.nodes if isinstance(node, _NAMED_NODES)}
+    docstring = ast.get_docstring(package.tree) or ""
+    return [
+        f"{package.path}: {name}"
+        for name in re.findall(r"`(\w+)`", docstring)
+        if name not in known and name.islower()
+    ]
 
 
 def find_size_violations(module: Module) -> list[str]:

@@ -19,6 +19,7 @@ from tests.architecture.source_rules import (
     find_shared_names,
     find_size_violations,
     find_third_party_violations,
+    find_unknown_names,
 )
 
 SANDBOX_DEPENDENCIES = {"github_sandbox", "graphql", "msgspec", "starlette"}
@@ -79,6 +80,18 @@ def test_shared_names_are_reported_for_modules_and_classes() -> None:
         "module rows: a/rows.py, b/rows.py",
         "class Line: b/rows.py, c/lines.py",
     ]
+
+
+@pytest.mark.parametrize("modules", [MODULES, SANDBOX_MODULES], ids=["banners", "sandbox"])
+def test_package_docstrings_name_only_what_exists(modules: list[Module]) -> None:
+    packages = [module for module in modules if module.path.name == "__init__.py"]
+    assert [text for package in packages for text in find_unknown_names(package, modules)] == []
+
+
+def test_unknown_name_in_package_docstring_is_reported() -> None:
+    package = make_module("api/__init__.py", '"""`rows` and `draw` and `lines`, for `check`."""')
+    modules = [package, make_module("api/rows.py", "def draw(): ..."), make_module("lines.py")]
+    assert find_unknown_names(package, modules) == ["api/__init__.py: lines"]
 
 
 def test_tests_have_no_forbidden_names() -> None:

@@ -65,7 +65,9 @@ async def test_picture_with_followers_is_drawn_again_when_only_they_change(scene
     pictures = PictureCache(clock=lambda: scene.now, memory_bytes=1 << 20)
 
     async def body() -> bytes:
-        drawn = await pictures.draw(await request(scene, FOLLOWERS), deadline=Deadline(10, 10))
+        drawn = await pictures.get_or_draw(
+            await request(scene, FOLLOWERS), deadline=Deadline(10, 10)
+        )
         await scene.services.drain()
         return drawn.picture.body
 

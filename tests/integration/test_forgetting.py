@@ -462,7 +462,7 @@ async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
         request = await scene.services.banners.get_by_name(
             name, deadline=Deadline(10, 10), charge=no_charge
         )
-        cached = await pictures.draw(request, deadline=Deadline(10, 10))
+        cached = await pictures.get_or_draw(request, deadline=Deadline(10, 10))
         cache.put(f"/banners/{name}".encode(), request.key, banner=name)
         await png_converter.to_png(cached.picture, charge=charge, deadline=Deadline(10, 10))
         drawn.append(cached.picture)

@@ -222,7 +222,7 @@ async def test_draw_selection_changes_without_version(scene: Scene) -> None:
         request = await scene.banners.finder.find_preview(
             "ada", FORKS, deadline=Deadline(10, 10), charge=no_charge
         )
-        drawn = await scene.pictures.draw(request, deadline=Deadline(10, 10))
+        drawn = await scene.pictures.get_or_draw(request, deadline=Deadline(10, 10))
         return drawn.picture.body
 
     before = await picture()

@@ -29,7 +29,7 @@ from github_banners.settings import Network, Settings, read_logins
 _log = structlog.get_logger(__name__)
 
 NOT_SERVED_RETRY_AFTER = timedelta(days=1)
-"""How long background refreshes pass over an owner who is not served; requests end that earlier."""
+"""How long background refreshes skip an owner who is not served; a request refreshes earlier."""
 
 _CHECK_FILES_SECONDS = 1.0
 

@@ -119,6 +119,6 @@ class BannerPageRoutes:
         self.banner_routes.cache.record_request(name)
         options = msgspec.structs.replace(banner.options, layout=Layout.CLASSIC)
         classic = replace(banner, options=drop_redundant_options(options))
-        cached = await self.banner_routes.pictures.draw(classic, deadline=deadline)
+        cached = await self.banner_routes.pictures.get_or_draw(classic, deadline=deadline)
         seconds_fresh = self.banner_routes.cache.seconds_fresh(cached.refresh_at)
         return _Banner(cached.picture, classic, seconds_fresh)

@@ -15,7 +15,7 @@ import structlog
 
 from github_banners.api.admission import ServedUsers
 from github_banners.api.backends import Backends
-from github_banners.api.pictures import BannerDataFinder, RenderRequest, without_age
+from github_banners.api.pictures import BannerDataFinder, RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
@@ -42,7 +42,7 @@ from github_banners.options import (
 )
 from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Charge, Deadline
-from github_banners.stats.lookup import Lookup
+from github_banners.stats.lookup import Lookup, LookupResult
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class BannerService:
     Finds the data of permanent banners; creates, draws and stores new ones.
 
     Previews and permanent banners differ only in how the owner and the options are found. The result
-    of both is a `RenderRequest`, which `PictureCache.draw` turns into a picture.
+    of both is a `RenderRequest`, which `PictureCache.get_or_draw` turns into a picture.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class BannerService:
         if wants_numbers or DataKind.REPOSITORIES in banner.needs:
             result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
         else:
-            result = without_age(snapshot)
+            result = LookupResult.without_age(snapshot)
         return await self.finder.add_data(
             result,
             banner.options,

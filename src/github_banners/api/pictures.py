@@ -2,7 +2,7 @@
 Pictures of banners: find what a banner shows, draw it, cache the picture.
 
 `BannerDataFinder` finds the data within a request's deadline. `PictureCache` has the newest version of
-each requested banner. A picture is served from it until its numbers must be validated again, or until its
+requested banners, within a memory limit. A picture is served from it until its numbers must be validated again, or until its
 owner is invalidated by a change in the database. A picture is hashed for its ETag and compressed once,
 when it is drawn.
 """
@@ -10,7 +10,7 @@ when it is drawn.
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -46,7 +46,6 @@ Draw: TypeAlias = Callable[[Snapshot, BannerOptions, Deadline], Awaitable[bytes]
 """Draws a snapshot as UTF-8 SVG within the deadline; does not fail."""
 
 _PICTURE_OVERHEAD_BYTES = 700
-_FOREVER = datetime.max.replace(tzinfo=UTC)
 _MAX_REPOSITORIES_BYTES, _ENTRY_BYTES, _REPOSITORY_BYTES = 8 << 20, 200, 400
 _SUGGESTION_TTL = timedelta(minutes=1)
 _AGES = list(Freshness)
@@ -128,7 +127,7 @@ class BannerDataFinder:
             result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
         else:
             snapshot = await self._identities.find(login, deadline=deadline, charge=charge)
-            result = without_age(snapshot)
+            result = LookupResult.without_age(snapshot)
         # It may be a former login of a user who has another one now.
         self._served_users.require(result.snapshot.owner.login)
         return await self.add_data(result, options, deadline=deadline, charge=charge)
@@ -239,11 +238,6 @@ def _repositories_bytes(_: int, repositories: Sequence[Repository]) -> int:
     return _ENTRY_BYTES + _REPOSITORY_BYTES * len(repositories)
 
 
-def without_age(snapshot: Snapshot) -> LookupResult:
-    """Build the result for a banner that shows only other data of the owner."""
-    return LookupResult(snapshot, Freshness.FRESH, _FOREVER, _FOREVER)
-
-
 class CachedPicture(msgspec.Struct, frozen=True, gc=False):
     """
     A picture of one version; it is served without validation until `expires_at`.
@@ -303,9 +297,9 @@ class PictureCache:
             return None
         return cached if self._invalidations.is_unchanged(key[0], since=cached.drawn_at) else None
 
-    async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
+    async def get_or_draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
         """
-        Draw a banner, unless this version is cached, and cache the picture.
+        Return the cached picture of this version, or draw and cache it.
 
         Numbers older than the hard TTL are drawn with their date; such a picture is not cached.
         """

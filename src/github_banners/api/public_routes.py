@@ -1,5 +1,5 @@
 """
-The routes of the api: parse a request, call `BannerService`, build the response.
+The routes of the api: parse a request, find what to draw, draw it, build the response.
 
 `BannerRoutes` serves banners, `page_routes` the builder page and the documentation.
 """
@@ -97,14 +97,14 @@ class BannerRoutes:
         options = drop_redundant_options(parse_options(query))
         response_format = _parse_format(query.get("format", ""))
         deadline = self.start_deadline(request, response_format)
-        banner = await self.banners.finder.find_preview(
+        render_request = await self.banners.finder.find_preview(
             login,
             options,
             deadline=deadline,
             charge=self.charge(request),
             wants_numbers=response_format == "json",
         )
-        return await self._respond(request, banner, response_format, login=login)
+        return await self._respond(request, render_request, response_format, login=login)
 
     async def get_banner(self, request: Request) -> Response:
         """
@@ -119,7 +119,7 @@ class BannerRoutes:
         stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
         deadline = self.start_deadline(request, response_format)
         try:
-            banner = await self.banners.get_by_name(
+            render_request = await self.banners.get_by_name(
                 stem,
                 deadline=deadline,
                 charge=self.charge(request),
@@ -130,7 +130,7 @@ class BannerRoutes:
             if drawing is None or response_format == "json":
                 raise
             return await self._respond_stored(request, Content.svg(drawing), response_format)
-        return await self._respond(request, banner, response_format, name=stem.lower())
+        return await self._respond(request, render_request, response_format, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
         """Create a permanent banner (201), or return the URL of the existing one (200)."""
@@ -179,7 +179,7 @@ class BannerRoutes:
     async def _respond(
         self,
         request: Request,
-        banner: RenderRequest,
+        render_request: RenderRequest,
         response_format: str,
         *,
         name: str | None = None,
@@ -187,23 +187,26 @@ class BannerRoutes:
     ) -> Response:
         """Send a banner; `name` is that of a permanent one, `login` that of a preview's query."""
         if response_format == "json":
-            is_stale = banner.result.freshness is not Freshness.FRESH
+            is_stale = render_request.result.freshness is not Freshness.FRESH
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
             numbers = numbers_response(
-                banner.result.snapshot, banner.options, is_stale=is_stale, unknown=unknown
+                render_request.result.snapshot,
+                render_request.options,
+                is_stale=is_stale,
+                unknown=unknown,
             )
             return to_starlette_response(numbers)
-        cached = await self.pictures.draw(banner, deadline=request.state.deadline)
+        cached = await self.pictures.get_or_draw(render_request, deadline=request.state.deadline)
         picture: Content | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
-            is_cacheable = banner.result.freshness is not Freshness.HARD_STALE
+            is_cacheable = render_request.result.freshness is not Freshness.HARD_STALE
             picture = await self.draw_png(request, cached.picture, is_cacheable=is_cacheable)
         # Nothing may be cached after the lists have changed, which clears the cache.
-        owner = banner.result.snapshot.owner.login
+        owner = render_request.result.snapshot.owner.login
         self.served_users.require(login or owner, owner)
         variant = self.png_converter.get_cached if response_format == "png" else None
-        self.cache.put(_target(request), banner.key, banner=name, variant=variant)
+        self.cache.put(_target(request), render_request.key, banner=name, variant=variant)
         if picture is None:
             return to_starlette_response(svg_fallback_response(cached.picture, request.headers))
         seconds_fresh = self.cache.seconds_fresh(cached.refresh_at)

@@ -124,7 +124,11 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseCache:
-    """Caches targets and responses, see the module; `hits` counts responses by `CacheHit`."""
+    """
+    Caches targets and responses, see the module; `hits` counts responses by `CacheHit`.
+
+    It also records when each permanent banner was requested last.
+    """
 
     def __init__(self, picture_cache: PictureCache, *, clock: Clock, base_path: str = "") -> None:
         self.picture_cache = picture_cache
@@ -154,16 +158,16 @@ class ResponseCache:
         `variant` finds the picture in the format of the target, if that is not SVG.
         """
         self.record_request(banner)
-        normalized, cached = normalize_target(target), self.picture_cache.get(key)
-        if cached is not None and normalized is not None:
-            self.targets.put(normalized, CacheEntry(key, cached.expires_at, banner, variant))
+        normalised, cached = normalise_target(target), self.picture_cache.get(key)
+        if cached is not None and normalised is not None:
+            self.targets.put(normalised, CacheEntry(key, cached.expires_at, banner, variant))
 
     def get(self, target: bytes) -> CachedPicture | None:
         """Return the cached picture of a target, if it may be served without validation."""
-        normalized = self._normalize_public_target(target)
-        return self._find(normalized) if normalized is not None else None
+        normalised = self._normalise_public_target(target)
+        return self._find(normalised) if normalised is not None else None
 
-    def _normalize_public_target(self, target: bytes) -> bytes | None:
+    def _normalise_public_target(self, target: bytes) -> bytes | None:
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
         elif not target.startswith(_BANNERS):
@@ -171,10 +175,10 @@ class ResponseCache:
             if len(target) > _MAX_TARGET_BYTES or b"#" in target:
                 return None
             target = to_preview_target(target, base_path=self._base_path) or target
-        return normalize_target(target)
+        return normalise_target(target)
 
-    def _find(self, normalized: bytes) -> CachedPicture | None:
-        entry = self.targets.get(normalized)
+    def _find(self, normalised: bytes) -> CachedPicture | None:
+        entry = self.targets.get(normalised)
         if entry is None or entry.expires_at <= self._clock():
             return None
         self.record_request(entry.banner)
@@ -211,12 +215,12 @@ class ResponseCache:
         """Return the whole response to a request, or None if the application has to build it."""
         if common_headers is not self._common_headers:
             self._expire_responses(common_headers)
-        normalized = self._normalize_public_target(target)
-        if normalized is None:
+        normalised = self._normalise_public_target(target)
+        if normalised is None:
             return None
         accept_encoding = headers.get(b"accept-encoding", b"")
         if_none_match = headers.get(b"if-none-match", b"")
-        request = (normalized, is_head, is_closing, accept_encoding, if_none_match)
+        request = (normalised, is_head, is_closing, accept_encoding, if_none_match)
         response = self._responses.get(request)
         if response is None:
             response = self._build_response(*request)
@@ -263,13 +267,13 @@ class ResponseCache:
 
     def _build_response(
         self,
-        normalized: bytes,
+        normalised: bytes,
         is_head: bool,
         is_closing: bool,
         accept_encoding: bytes,
         if_none_match: bytes,
     ) -> CachedResponse | None:
-        cached = self._find(normalized)
+        cached = self._find(normalised)
         if cached is None:
             return None
         status, headers, body = raw_picture_response(
@@ -293,7 +297,7 @@ class ResponseCache:
         )
 
 
-def normalize_target(target: bytes) -> bytes | None:
+def normalise_target(target: bytes) -> bytes | None:
     """
     Return the canonical form of a request target: known options only, names sorted and lowered.
 

@@ -34,8 +34,8 @@ _DEFAULT_OPTIONS = BannerOptions()
 _INCLUDE = re.compile(r'\{% include "([a-z.]+)"((?: [a-z]+=[0-9.]+)*) %\}')
 _CANVAS_FIELD = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
 _PLACEHOLDER = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
-# Each canvas of a layout as written, and mirrored with a left-to-right or right-to-left isolate.
-_MAX_ENVIRONMENTS = 28
+# Each canvas as written, and mirrored with a left-to-right or right-to-left isolate; and that of links.
+_MAX_ENVIRONMENTS = 19
 _POP_ISOLATE = "\u2069"
 # Swap the anchors rather than set `direction`, which not every renderer respects for them.
 _MIRRORED = (

@@ -3,7 +3,7 @@ Prepare foreign text for a picture, and fit text into a width.
 
 `sanitize` removes from names, languages and option values the characters that XML forbids, invisible
 ones and direction controls, and bounds the length; escaping is left to the templates. `graphemes`
-splits a text into user-perceived characters; `isolate` and `starts_right_to_left` handle the direction
+splits a text into user-perceived characters, of which `initial` is the first; `isolate` and `starts_right_to_left` handle the direction
 of writing. `width` estimates an upper bound, so that nothing overflows in any of the reader's fonts
 (`character_widths`); `fit` and the functions after it choose a font size, break lines or truncate.
 """
@@ -27,10 +27,10 @@ from github_banners.drawing.character_widths import (
     advance,
 )
 
-MAX_GRAPHEMES = 64
+_MAX_GRAPHEMES = 64
 # A grapheme can have any number of marks, so a limit in bytes is needed to bound a picture's size.
 _MAX_BYTES_PER_GRAPHEME = 3
-MAX_BYTES = MAX_GRAPHEMES * _MAX_BYTES_PER_GRAPHEME
+MAX_BYTES = _MAX_GRAPHEMES * _MAX_BYTES_PER_GRAPHEME
 # Bounds the work on hostile input; applied before anything is dropped.
 _MAX_INPUT_CHARACTERS = 1024
 
@@ -83,7 +83,7 @@ class Fitted(msgspec.Struct, frozen=True, gc=False):
     length: str = ""
 
 
-def sanitize(text: str, *, max_graphemes: int = MAX_GRAPHEMES) -> str:
+def sanitize(text: str, *, max_graphemes: int = _MAX_GRAPHEMES) -> str:
     """
     Return text in NFC, without control and direction characters, of at most `max_graphemes`.
 

@@ -7,6 +7,6 @@ the HTTP client; `sender` is the only module that sends requests. `client` fetch
 and `token_owners` finds out which tokens belong to one account.
 
 `data_fetcher` fetches the rest: contributions with `contribution_history`, sizes of languages, single
-repositories. Its pure modules are `owner_query` (queries about one owner), `contributions`, `languages` and
-`repository_details`.
+repositories. Its pure modules are `owner_query` (queries about one owner), `contributions`,
+`language_sizes` and `repository_details`.
 """

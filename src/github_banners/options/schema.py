@@ -319,8 +319,6 @@ CONTRIBUTION_NUMBERS = frozenset(
 )
 """The numbers of the option `show` that need contributions, and so a token."""
 
-_LAYOUTS_WITH_NUMBERS = {Layout.CLASSIC, Layout.CARD, Layout.COMPACT}
-
 
 def data_needs(options: BannerOptions) -> frozenset[DataKind]:
     """Return the kinds of data that a banner shows."""
@@ -331,7 +329,7 @@ def data_needs(options: BannerOptions) -> frozenset[DataKind]:
     needs = {DataKind.REPOSITORIES}
     if options.count_by is CountBy.BYTES and HideableField.LANGUAGES not in options.hide:
         needs.add(DataKind.LANGUAGE_SIZES)
-    if options.layout in _LAYOUTS_WITH_NUMBERS:
+    if options.layout in MAX_SHOWN_NUMBERS:
         if not CONTRIBUTION_NUMBERS.isdisjoint(options.show):
             needs.add(DataKind.CONTRIBUTIONS)
         if ShownNumber.FOLLOWERS in options.show:

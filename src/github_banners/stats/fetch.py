@@ -1,5 +1,5 @@
 """
-Fetching from GitHub: which account a login refers to, what it costs, how long requests wait.
+What all lookups that fetch from GitHub share: deadlines, charges, one fetch per key, owners of logins.
 
 GitHub's numeric id is the identity: a login can be given up and taken by another account. An owner seen
 before is fetched by id, so that a rename is followed; the login is fetched where it may have changed

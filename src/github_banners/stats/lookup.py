@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from typing import Self
 
 from github_banners.database import users
 from github_banners.database.connect import Database
@@ -44,6 +45,7 @@ from github_banners.stats.snapshots import (
 from github_banners.stats.stale_refresher import COLLECT_SECONDS, StaleRefresher
 
 _SAVE_TIMEOUT_SECONDS = 5.0
+_FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class LookupResult:
     freshness: Freshness
     fresh_until: datetime
     refresh_at: datetime
+
+    @classmethod
+    def without_age(cls, snapshot: Snapshot) -> Self:
+        """Build the result for a banner that shows only other data of the owner."""
+        return cls(snapshot, Freshness.FRESH, _FOREVER, _FOREVER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def lookup_result(
 async def draw(
     pictures: PictureCache, result: LookupResult, options: BannerOptions
 ) -> CachedPicture:
-    return await pictures.draw(RenderRequest(result, options), deadline=picture_deadline())
+    return await pictures.get_or_draw(RenderRequest(result, options), deadline=picture_deadline())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from github_banners.api.compatible_route import to_preview_target
 from github_banners.api.pictures import PictureCache, PictureKey, RenderRequest, to_picture_key
-from github_banners.api.response_cache import ResponseCache, normalize_target
+from github_banners.api.response_cache import ResponseCache, normalise_target
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
@@ -59,7 +59,7 @@ class Service:
             version,
         )
         result = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT, self.now + SOFT)
-        await self.pictures.draw(RenderRequest(result, OPTIONS), deadline=picture_deadline())
+        await self.pictures.get_or_draw(RenderRequest(result, OPTIONS), deadline=picture_deadline())
         return to_picture_key(owner_id, OPTIONS)
 
     def respond(
@@ -220,7 +220,7 @@ async def test_respond_other_target_returns_none(service: Service, target: bytes
 
 
 @pytest.mark.parametrize(
-    ("target", "normalized"),
+    ("target", "normalised"),
     [
         (b"/banners/Alice-Dark.SVG?v=1", b"/banners/alice-dark.svg"),
         (b"/banners/preview?b=1&locale=de&username=a", b"/banners/preview&locale=de&username=a"),
@@ -235,8 +235,8 @@ async def test_respond_other_target_returns_none(service: Service, target: bytes
         (b"/healthz", None),
     ],
 )
-def test_normalize_target_returns_canonical_form(target: bytes, normalized: bytes | None) -> None:
-    assert normalize_target(target) == normalized
+def test_normalise_target_returns_canonical_form(target: bytes, normalised: bytes | None) -> None:
+    assert normalise_target(target) == normalised
 
 
 NAMES = ["type", "THEME", "hide", "username", "amp", "utm", "amp;type", "Amp;amp;hide", "#38;type"]
@@ -254,25 +254,25 @@ NAMES += ["x;type", "&amp", "", ";", "amp;", "%61mp;type", "amp%3Btype", "&#x26;
         max_size=5,
     )
 )
-def test_normalize_target_keeps_parsed_options(
+def test_normalise_target_keeps_parsed_options(
     parts: list[tuple[str, str, str, str]],
 ) -> None:
     query = "username=ada" + "".join(map("".join, parts))
-    normalized = normalize_target(f"/banners/preview?{query}".encode())
-    if normalized is None:
+    normalised = normalise_target(f"/banners/preview?{query}".encode())
+    if normalised is None:
         return
     names = {*OPTION_NAMES, "username", "format"}
     before, after = [
         {name: value for name, value in parse_query(text).items() if name in names}
-        for text in (query, normalized.decode().partition("?")[2] or normalized.decode())
+        for text in (query, normalised.decode().partition("?")[2] or normalised.decode())
     ]
     assert before == after
 
 
-def test_normalize_target_escaped_ampersand_is_separator() -> None:
-    plain = normalize_target(b"/banners/preview?username=ada&type=dark")
-    assert normalize_target(b"/banners/preview?username=ada&amp;type=dark") == plain
-    assert normalize_target(b"/banners/preview?username=ada&AMP;amp;Type=dark") == plain
+def test_normalise_target_escaped_ampersand_is_separator() -> None:
+    plain = normalise_target(b"/banners/preview?username=ada&type=dark")
+    assert normalise_target(b"/banners/preview?username=ada&amp;type=dark") == plain
+    assert normalise_target(b"/banners/preview?username=ada&AMP;amp;Type=dark") == plain
 
 
 async def test_respond_expired_picture_returns_none(service: Service) -> None:

@@ -222,8 +222,8 @@ class DenyingPictures(PictureCache):
         super().__init__(clock=lambda: NOON, memory_bytes=1 << 20)
         self.users = users
 
-    async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
-        picture = await super().draw(request, deadline=deadline)
+    async def get_or_draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
+        picture = await super().get_or_draw(request, deadline=deadline)
         self.users.deny(["ada"])
         return picture
 

@@ -16,7 +16,7 @@ from github_banners.drawing.locales import (
     activity_description,
     format_day,
     load_translations,
-    plural_category,
+    numerals,
 )
 from github_banners.drawing.locales.cldr import month_names, plural_categories
 from github_banners.drawing.text import width
@@ -143,7 +143,7 @@ def test_activity_texts_of_every_locale_fit(locale):
             )
             picture = compute(activity, options, best_day)
             day = texts.on_day.format(day=format_day(best_day, locale))
-            days = texts.days[plural_category(count, locale)]
+            days = texts.days[numerals(locale)[count].plural]
             assert [metric.unit for metric in picture.metrics.items] == [days, days, day]
             assert [metric.unit for metric in picture.narrow.items] == [days, days]
             assert picture.narrow_total.items[0].unit

@@ -22,14 +22,12 @@ from github_banners.drawing.locales import (
     format_full_date,
     format_number,
     format_percent,
-    format_short_number,
     format_wait,
     is_mirrored,
     is_right_to_left,
     language_description,
     load_translations,
     numerals,
-    plural_category,
     plural_noun,
     stale_label,
     translations,
@@ -188,7 +186,7 @@ class TestCatalogs:
         for function in (
             load_translations,
             is_right_to_left,
-            lambda code: format_short_number(1, code),
+            numerals,
         ):
             with pytest.raises(ValueError, match="not one of the locales"):
                 function(code)
@@ -213,8 +211,8 @@ class TestEnglish:
             (2_147_483_647, "2.1B"),
         ],
     )
-    def test_format_short_number_is_rounded_down(self, number, text):
-        assert format_short_number(number, "en") == text
+    def test_short_number_is_rounded_down(self, number, text):
+        assert numerals("en")[number].short.text == text
 
     def test_format_day_in_english(self):
         assert format_day(NOVEMBER, "en") == "20 Nov"
@@ -297,25 +295,25 @@ class TestNumbers:
             ("hi", ["9,412", "12.4 हज़ार", "9.9 लाख", "12.9 लाख", "2.1 अ॰"]),
         ],
     )
-    def test_format_short_number_in_locale(self, code, texts):
+    def test_short_number_in_locale(self, code, texts):
         numbers = (9_412, 12_480, 999_950, 1_299_999, 2_147_483_647)
         assert [
-            format_short_number(number, code).replace("\xa0", " ") for number in numbers
+            numerals(code)[number].short.text.replace("\xa0", " ") for number in numbers
         ] == texts
 
-    def test_format_short_number_four_digits_of_a_unit_are_ungrouped(self):
-        assert format_short_number(12_345_678, "ja") == "1234万"
+    def test_short_number_four_digits_of_a_unit_are_ungrouped(self):
+        assert numerals("ja")[12_345_678].short.text == "1234万"
 
     @given(number=NUMBERS, code=CODES)
-    def test_format_short_number_is_rounded_down(self, number, code):
-        tenths, unit = tenths_and_unit(format_short_number(number, code), number, code)
+    def test_short_number_is_rounded_down(self, number, code):
+        tenths, unit = tenths_and_unit(numerals(code)[number].short.text, number, code)
         assert tenths * unit <= number * 10
         step = 1 if unit > 1 and number < 100 * unit else 10
         assert number * 10 < (tenths + step) * unit
 
     @given(number=NUMBERS, other=NUMBERS, code=CODES)
-    def test_format_short_number_is_monotonic(self, number, other, code):
-        texts = [format_short_number(value, code) for value in sorted((number, other))]
+    def test_short_number_is_monotonic(self, number, other, code):
+        texts = [numerals(code)[value].short.text for value in sorted((number, other))]
         smaller, larger = (
             tenths * unit
             for tenths, unit in (
@@ -326,9 +324,9 @@ class TestNumbers:
         assert smaller <= larger
 
     @given(number=st.integers(0, 2**31), code=CODES)
-    def test_format_short_number_is_short(self, number, code):
-        assert len(format_short_number(number, code)) <= 13
-        assert width(format_short_number(number, code), 21, bold=True) <= 240
+    def test_short_number_is_short(self, number, code):
+        assert len(numerals(code)[number].short.text) <= 13
+        assert width(numerals(code)[number].short.text, 21, bold=True) <= 240
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_babel_units_from_ten_thousand_have_no_plural(self, code):
@@ -411,12 +409,12 @@ class TestTimes:
 class TestPlurals:
     @given(number=NUMBERS, code=CODES)
     def test_plural_category_equals_cldr(self, number, code):
-        assert plural_category(number, code) == Locale.parse(code, sep="-").plural_form(number)
+        assert numerals(code)[number].plural == Locale.parse(code, sep="-").plural_form(number)
 
     def test_plural_category_of_millions_equals_cldr(self):
         for code in LOCALES:
             for number in (10**6, 10**6 + 1, 3 * 10**6, 10**9):
-                assert plural_category(number, code) == Locale.parse(code, sep="-").plural_form(
+                assert numerals(code)[number].plural == Locale.parse(code, sep="-").plural_form(
                     number
                 )
 

@@ -17,7 +17,7 @@ class LayoutSpec:
     A layout of a banner.
 
     `compute_layout` takes the numbers, the options, and the day of the numbers if they are stale;
-    it returns the values of the template, among them `frame` (a `Frame`), `title` and `desc`.
+    it returns the values of the template, among them `frame` (a `Frame`), `glow`, `title` and `desc`.
     """
 
     canvas: Canvas

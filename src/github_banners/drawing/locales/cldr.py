@@ -28,12 +28,13 @@ LOCALES = tuple(map(str, options.Locale))
 """The codes of all locales: BCP 47 in lower case."""
 
 SHORT_FROM = 10_000
-"""Numbers below have no unit, and as many of a unit can be ungrouped."""
+"""Numbers below have no unit, and numbers of a unit are grouped from here on at the earliest."""
 
 # In all of our locales the plural category depends on the last two digits, and on whether the number
 # is a multiple of a million.
 PLURALS_REPEAT_AFTER, MILLION = 100, 1_000_000
-_CACHE_SIZE, _MAX_SECONDS = 4096, 90
+_CACHE_SIZE = 4096
+_MAX_SECONDS = 90
 # More than GitHub can count, so larger units (trillions) are never used.
 _MAX_UNIT = 10**12
 
@@ -71,7 +72,7 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
 
 class Conventions(msgspec.Struct, frozen=True, gc=False):
     """
-    The number format of a locale.
+    The number format of a locale, its plural categories and its direction.
 
     `tenths` are the decimal sign and a digit for 0 to 9 tenths, empty for 0. The largest unit comes
     first; numbers below `units_from` have no unit. `plurals` are the plural categories of 0 to 199.
@@ -167,14 +168,14 @@ def month_names(locale: str) -> tuple[str, ...]:
 @cache
 def weekday_names(locale: str) -> tuple[tuple[str, ...], ...]:
     """Return the names of the weekdays, Monday first: abbreviated, short and narrow ones."""
-    widths: tuple[Literal["abbreviated", "short", "narrow"], ...] = (
+    forms: tuple[Literal["abbreviated", "short", "narrow"], ...] = (
         "abbreviated",
         "short",
         "narrow",
     )
     return tuple(
         tuple(_normalise(names[weekday], locale) for weekday in range(7))
-        for names in (get_day_names(width, "format", _babel_locale(locale)) for width in widths)
+        for names in (get_day_names(form, "format", _babel_locale(locale)) for form in forms)
     )
 
 

@@ -88,16 +88,6 @@ def format_number(number: int, locale: str) -> str:
     return numerals(locale)[number].full
 
 
-def format_short_number(number: int, locale: str) -> str:
-    """
-    Format a number in full below 10,000, else with the locale's unit: 12,4 тыс.
-
-    Below 100 units it has one decimal. If CLDR has no unit, such as for thousands in German, the
-    number stays in full.
-    """
-    return numerals(locale)[number].short.text
-
-
 @lru_cache(_CACHE_SIZE)
 def format_percent(text: str, locale: str) -> str:
     """Localize an English percentage such as `65%` or `<1%`: 65 %, %65, ۶۵٪."""
@@ -106,15 +96,6 @@ def format_percent(text: str, locale: str) -> str:
     sign = text[: len(text) - len(number) - 1]
     before, after = rules.percent
     return f"{sign}{before}{number.translate(rules.digits)}{after}"
-
-
-def plural_category(number: int, locale: str) -> str:
-    """
-    Return the plural category of an integer: zero, one, two, few, many or other.
-
-    https://www.unicode.org/cldr/charts/47/supplemental/language_plural_rules.html
-    """
-    return numerals(locale)[number].plural
 
 
 def measure_number(text: str) -> MeasuredText:
@@ -171,7 +152,7 @@ def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False)
     """
     Return the noun that follows a number, in the right plural: star, stars, звёзд.
 
-    `is_short` is for numbers written by `format_short_number`.
+    `is_short` is for numbers in the short form, `Numeral.short`.
     """
     numeral = numerals(locale)[number]
     category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
