@@ -29,7 +29,7 @@ from psycopg import errors
 
 import github_banners
 from github_banners import circuit_breaker
-from github_banners.api import background, background_tasks, forgetting, outbox
+from github_banners.api import background_tasks, forgetting, outbox, retries
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.gone_users import GoneUsers
 from github_banners.api.measurements import Measurements
@@ -205,7 +205,7 @@ class Scene:
     @asynccontextmanager
     async def running(self, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
         """Run a background task as the api does, which must not end."""
-        task = asyncio.create_task(background.keep_running("task", work, sleep=self.sleep))
+        task = asyncio.create_task(retries.keep_running("task", work, sleep=self.sleep))
         try:
             yield
             assert not task.done()
@@ -792,6 +792,6 @@ async def test_keep_running_after_any_error_restarts_the_task(
                 raise make(conn)
         done.set()
 
-    await background.keep_running("token owners", work, sleep=sleep)
+    await retries.keep_running("token owners", work, sleep=sleep)
     assert done.is_set()
     assert slept == [1, 2, 4, 8, 16, 32, 60, 60]

@@ -16,7 +16,6 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.admission import RateLimiter, ServedUsers
 from github_banners.api.backends import Backends
-from github_banners.api.background import keep_running
 from github_banners.api.background_tasks import run_background_tasks
 from github_banners.api.background_work import build_background_work
 from github_banners.api.banner_page import PAGE_PATH
@@ -27,7 +26,8 @@ from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.pictures import BannerDataFinder, PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.response_cache import ResponseCache
-from github_banners.api.traced_backends import create_database
+from github_banners.api.retries import keep_running
+from github_banners.api.traced_backends import open_traced_database
 from github_banners.database.connect import Database
 from github_banners.drawing.png import to_png
 from github_banners.github.batch import BatchFetcher
@@ -73,7 +73,7 @@ async def open_api(
     `backends` draw, store and publish banners. `clock` returns the current time in UTC.
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(create_database(conninfo, tracing=tracing))
+        database = await stack.enter_async_context(open_traced_database(conninfo, tracing=tracing))
         github = await stack.enter_async_context(
             _open_github(settings, database, clock=clock, tracing=tracing)
         )

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from github_banners.api.background import keep_running
+from github_banners.api.retries import keep_running
 from github_banners.database.connect import error_text
 from github_banners.database.migrations import migrate
 from github_banners.errors import DatabaseUnavailable

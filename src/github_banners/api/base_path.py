@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from github_banners.api.admission import is_trusted
 from github_banners.settings import Network
 
+PREVIEW_PATH = "/banners/preview"
+"""The path of previews below the base path."""
+
 _AUTHORITY = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _OWN_PATHS = ("/banners", "/docs", "/page", "/healthz", "/readyz")
 # The paths of github-readme-stats. A service whose base path is `/api` has its page there.

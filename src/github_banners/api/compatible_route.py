@@ -13,13 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from github_banners.api.base_path import is_below
+from github_banners.api.base_path import PREVIEW_PATH, is_below
 from github_banners.options import CARDS, STREAK_LOGIN, STREAK_PATH, translate_url
 
-PREVIEW_PATH = "/banners/preview"
-
 COMPATIBLE_PATHS = tuple(card.path for card in CARDS if card.path != STREAK_PATH)
-"""The paths of other services that are none of ours: all but the one of our page."""
+"""The paths of other services, without `/`, which is also that of the builder page."""
 
 
 class CompatibleRoute(Route):

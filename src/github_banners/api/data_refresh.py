@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 
 from github_banners.api.admission import NOT_SERVED_RETRY_AFTER, ServedUsers
-from github_banners.api.background import Failures, TraceBatch, run_batches, untraced
+from github_banners.api.retries import Failures, TraceBatch, run_batches, untraced
 from github_banners.database.connect import Database
 from github_banners.database.data_leases import DueData, lease_due_data, release_data, schedule_data
 from github_banners.database.leases import MAX_RETRY_DELAY

@@ -25,7 +25,7 @@ from github_banners.api.banner_responses import (
     is_image_loader,
     requests_picture,
 )
-from github_banners.api.compatible_route import PREVIEW_PATH
+from github_banners.api.base_path import PREVIEW_PATH
 from github_banners.drawing import explain
 from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from github_banners.api.background import Failures, run_batches
 from github_banners.api.public_routes import BannerRoutes
+from github_banners.api.retries import Failures, run_batches
 from github_banners.api.user_removal import RemovePicture, remove_pictures
 from github_banners.database import forgotten_users
 from github_banners.database.connect import Database

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from github_banners.api.background import Failures, run_batches
+from github_banners.api.retries import Failures, run_batches
 from github_banners.api.user_removal import delete_user
 from github_banners.database import forgotten_users, leases, users
 from github_banners.database.connect import Database

@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 
 from github_banners.api.backends import Publish
-from github_banners.api.background import Failures
+from github_banners.api.retries import Failures
 from github_banners.database import leases
 from github_banners.database.banners import Banner
 from github_banners.database.batches import save_separately

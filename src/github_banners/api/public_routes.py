@@ -24,9 +24,9 @@ from github_banners.api.admission import ClientCharge, RateLimiter, ServedUsers,
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
 from github_banners.api.banner_responses import numbers_response, svg_fallback_response
 from github_banners.api.banner_service import BannerService
-from github_banners.api.base_path import base_path_from_url
+from github_banners.api.base_path import PREVIEW_PATH, base_path_from_url
 from github_banners.api.builder import BuilderPage
-from github_banners.api.compatible_route import COMPATIBLE_PATHS, PREVIEW_PATH, CompatibleRoute
+from github_banners.api.compatible_route import COMPATIBLE_PATHS, CompatibleRoute
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.api.admission import NOT_SERVED_RETRY_AFTER, ServedUsers
-from github_banners.api.background import Failures, TraceBatch, run_batches, untraced
+from github_banners.api.retries import Failures, TraceBatch, run_batches, untraced
 from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners

@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from github_banners.api.compatible_route import PREVIEW_PATH, to_preview_target
+from github_banners.api.base_path import PREVIEW_PATH
+from github_banners.api.compatible_route import to_preview_target
 from github_banners.api.pictures import CachedPicture, PictureCache, PictureKey
 from github_banners.cache import ByteBoundedLru
 from github_banners.models import Clock

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from github_banners.api.backends import Backends
-from github_banners.api.background import TraceBatch, untraced
+from github_banners.api.retries import TraceBatch, untraced
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
@@ -23,7 +23,7 @@ from github_banners.stats.fetch import Deadline
 _UNSTORED_BYTES = 1 << 20
 
 
-def create_database(conninfo: str, *, tracing: Tracing) -> Database:
+def open_traced_database(conninfo: str, *, tracing: Tracing) -> Database:
     """Create the connection pool; transactions outside of a trace, such as polling, are not recorded."""
     start_span = tracing.start_span
     if start_span is None:

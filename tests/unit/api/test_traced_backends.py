@@ -7,7 +7,7 @@ import pytest
 
 from github_banners.api.backends import Backends
 from github_banners.api.pictures import draw_locally
-from github_banners.api.traced_backends import create_database, trace_backends
+from github_banners.api.traced_backends import open_traced_database, trace_backends
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.database.forgotten_users import RemovedPicture
@@ -61,7 +61,7 @@ async def test_everything_is_as_given_while_traces_are_off(tmp_path: Path) -> No
     backends, store = Stored().backends, FolderStore(tmp_path)
     assert trace_backends(backends, tracing=OFF) is backends
     assert trace_store(store, tracing=OFF) is store
-    assert type(create_database("", tracing=OFF)) is Database
+    assert type(open_traced_database("", tracing=OFF)) is Database
     store.close()
 
 
