@@ -73,7 +73,7 @@ def test_cached_url_is_validated_and_has_no_body_for_head(http: httpx2.Client, u
     ("url", "title", "status", "problem"),
     [
         ("/api", "Nobody’s name was given", 400, {"field": "username"}),
-        ("/?user=", "Nobody’s name was given", 400, {"field": "username"}),
+        ("/?user=", "Nobody’s name was given", 400, {"field": "user"}),
         ("/api?username=a%20b", "GitHub can’t have a user", 400, {"field": "username"}),
         ("/api?username=nobody-of-this-name", "No GitHub user", 404, {}),
         ("/?user=nobody-of-this-name", "No GitHub user", 404, {}),

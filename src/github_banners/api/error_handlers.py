@@ -78,7 +78,9 @@ class ErrorHandler:
                 error_page_response(public_error, host=self._host, base_path=self._base_path)
             )
         unknown = find_misspelt_options(getattr(request.state, "options", {}))
-        return to_starlette_response(error_response(public_error, unknown=unknown))
+        return to_starlette_response(
+            error_response(public_error, unknown=unknown, login_parameter=_login_parameter(request))
+        )
 
     async def handle_http_error(self, request: Request, error: Exception) -> Response:
         """Build the response to an error of the framework: unknown path or wrong method."""
@@ -99,7 +101,7 @@ class ErrorHandler:
             error,
             options=parse_options_leniently(query),
             host=self._host,
-            login_parameter=getattr(request.state, "login_parameter", "username"),
+            login_parameter=_login_parameter(request),
         )
         if is_open_graph_path(_path(request)):
             drawing = draw_open_graph(drawing)
@@ -113,6 +115,12 @@ class ErrorHandler:
         return to_starlette_response(
             explanation_response(error, png.body, vary=vary, media_type=png.media_type)
         )
+
+
+def _login_parameter(request: Request) -> str:
+    """Return what the login is called in the requested URL: that of another service has its own name."""
+    parameter: str = getattr(request.state, "login_parameter", "username")
+    return parameter
 
 
 def _explanation_vary(request: Request) -> str | None:

@@ -65,17 +65,22 @@ def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> HttpR
 
 
 def error_response(
-    error: BannersError, *, unknown: Mapping[str, str] | None = None
+    error: BannersError,
+    *,
+    unknown: Mapping[str, str] | None = None,
+    login_parameter: str = "username",
 ) -> HttpResponse:
     """
     Build the JSON response of an error: public message, and the allowed values of an invalid input.
 
     An invalid input and an unknown repository may have the closest existing value as `suggestion`.
-    `unknown` maps misspelt input names to the likely intended ones.
+    `unknown` maps misspelt input names to the likely intended ones. `login_parameter` is what the login
+    is called in the requested URL.
     """
     problem: dict[str, Any] = {"error": error.public_message}
     if isinstance(error, InvalidInput):
-        problem |= {"field": error.field, "allowed": error.allowed}
+        field = login_parameter if error.field == "username" else error.field
+        problem |= {"field": field, "allowed": error.allowed}
     if isinstance(error, InvalidInput | UnknownRepository) and error.suggestion is not None:
         problem["suggestion"] = error.suggestion
     if isinstance(error, MalformedMessage):
