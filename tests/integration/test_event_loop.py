@@ -151,6 +151,44 @@ def test_exit_without_waiting_running_thread_exits() -> None:
     assert run_and_signal(BLOCKED_THREAD, signal.SIGTERM) == (3, "")
 
 
+SLOW_LOOKUP = """
+import uvloop
+from github_banners.serving import event_loop
+
+class Loop(uvloop.Loop):
+    def close(self):
+        # As libuv does while a name server does not respond.
+        time.sleep(60)
+
+event_loop._new_event_loop = Loop
+
+async def main():
+    ready()
+    await asyncio.sleep({seconds})
+
+try:
+    run(main())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+exit_without_waiting(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "signals", "code", "output"),
+    [
+        (0, [], 0, ""),
+        (60, [signal.SIGTERM], 0, "interrupted\n"),
+        (60, [signal.SIGTERM, signal.SIGTERM], 128 + signal.SIGTERM, ""),
+    ],
+)
+def test_run_does_not_wait_for_a_lookup_of_a_name(
+    seconds: int, signals: list[signal.Signals], code: int, output: str
+) -> None:
+    program = SLOW_LOOKUP.format(seconds=seconds)
+    assert run_and_signal(program, *signals) == (code, output)
+
+
 HANGING = {
     "event loop": """
 async def main():

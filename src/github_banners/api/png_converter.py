@@ -135,7 +135,8 @@ class PngConverter:
             self._count(PngOutcome.BUSY)
             return None
         except RenderingFailed as error:
-            # This picture alone can't be converted: the circuit stays closed for others.
+            # This picture alone can't be converted; the worker has responded.
+            self._circuit.close()
             self._count(PngOutcome.FAILED)
             if self._throttle.allows(str(error)):
                 _log.warning("png.failed", svg=svg.digest, reason=str(error))

@@ -92,7 +92,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     interpreter's lock while another thread wakes it: a process that exits right after a call of
     obstore, whose threads do that, was ended by SIGABRT in one of four cases.
 
-    Unlike `asyncio.run`, it waits only some seconds for remaining tasks and threads. Exit the
+    Unlike `asyncio.run`, it waits only some seconds for remaining tasks, threads and lookups of names. Exit the
     process with `exit_without_waiting` afterwards.
 
     :raises KeyboardInterrupt: a signal cancelled the coroutine
@@ -110,7 +110,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     finally:
         if not _is_signalled():
             on_first_signal(interrupt)
-        loop.close()
+        _close(loop)
 
 
 async def _cancel_remaining(loop: asyncio.AbstractEventLoop) -> None:
@@ -125,6 +125,14 @@ async def _cancel_remaining(loop: asyncio.AbstractEventLoop) -> None:
     await loop.shutdown_asyncgens()
     ending_threads = asyncio.ensure_future(loop.shutdown_default_executor())
     await asyncio.wait({ending_threads}, timeout=_THREADS_TIMEOUT_SECONDS)
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    # uvloop can't cancel a lookup of a name, and closing waits for it: for half a minute if a name
+    # server does not respond, without handling signals.
+    closing = threading.Thread(target=loop.close, name="event-loop-close")
+    closing.start()
+    closing.join(_THREADS_TIMEOUT_SECONDS)
 
 
 def exit_without_waiting(code: int) -> None:

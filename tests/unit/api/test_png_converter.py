@@ -157,6 +157,16 @@ async def test_to_png_picture_that_fails_does_not_open_circuit(scene: Scene) -> 
     ]
 
 
+async def test_to_png_picture_that_fails_as_probe_closes_circuit(scene: Scene) -> None:
+    scene.worker.error = Unavailable("died")
+    assert await scene.draw() is None
+    scene.worker.error = RenderingFailed("no")
+    scene.seconds += 1.0
+    assert await scene.draw() is None
+    scene.worker.error = None
+    assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
+
+
 async def test_to_png_overload_does_not_open_circuit(scene: Scene) -> None:
     scene.worker.error = Overloaded()
     assert await scene.draw() is None
