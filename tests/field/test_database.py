@@ -6,6 +6,7 @@ E and N are environments, F attacks; each is an example of its kind.
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -324,7 +325,15 @@ VARIABLES = {
     "PGTZ": "Nowhere/Town",
     "PGGEQO": "maybe",
     "PGSSLMODE": "verify-full",
-    "PGSSLROOTCERT": "/nowhere",
+    "PGSSLROOTCERT": "system",
+    "PGSSLNEGOTIATION": "direct",
+    "PGSSLCERTMODE": "bogus",
+    "PGSSLMINPROTOCOLVERSION": "TLSv9",
+    "PGSSLMAXPROTOCOLVERSION": "SSLv2",
+    "PGSSLCRLDIR": "/nowhere",
+    "PGSSLSNI": "maybe",
+    "PGREQUIRESSL": "1",
+    "PGMAXPROTOCOLVERSION": "9",
     "PGREQUIREPEER": "nobody",
     "PGREQUIREAUTH": "scram-sha-256",
     "PGCHANNELBINDING": "require",
@@ -345,6 +354,29 @@ async def test_n8_session_libpq_variables_have_no_effect(
     async with conn, connect.transaction(conn, schema="public"):
         row = await (await conn.execute("select 'é🚀', timestamptz '2026-11-22 12:00Z'")).fetchone()
     assert row == ("é🚀", NOON)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_removed"),
+    [
+        ("/run/postgresql", True),
+        ("@postgresql", True),
+        ("/run/postgresql,/run/other", True),
+        ("db.example.com", False),
+        ("/run/postgresql,db.example.com", False),
+    ],
+)
+def test_connection_arguments_tls_variables_apply_unless_all_hosts_are_sockets(
+    host: str, is_removed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**VARIABLES, "PGPORT": "5433"}.items():
+        monkeypatch.setenv(name, value)
+    arguments = session.connection_arguments(make_conninfo(host=host), application_name="test")
+    assert "sslmode" not in arguments
+    assert ("PGSSLMODE" not in os.environ) is is_removed
+    assert ("PGSSLROOTCERT" not in os.environ) is is_removed
+    assert "PGHOST" not in os.environ
+    assert os.environ["PGPORT"] == "5433"
 
 
 # E15: keys that an upgrade of the operating system has damaged

@@ -1,7 +1,7 @@
 """
 Connections with fixed settings, independent of role, pooler and environment.
 
-libpq's environment variables are removed. Values are converted here to what PostgreSQL can store.
+libpq's environment variables are removed, on Unix sockets also those for TLS. Values are converted here to what PostgreSQL can store.
 """
 
 import os
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 from psycopg.rows import TupleRow
 
 Connection: TypeAlias = AsyncConnection[TupleRow]
@@ -28,7 +29,6 @@ _IGNORED_VARIABLES = (
     *("PGCLIENTENCODING", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGDATESTYLE", "PGTZ"),
     *("PGGEQO", "PGLOCALEDIR", "PGMINPROTOCOLVERSION", "PGMAXPROTOCOLVERSION", "PGREPLICATION"),
 )
-_IGNORED_ON_SOCKETS = ("PGREQUIREAUTH",)
 
 _ARGUMENTS: dict[str, Any] = {
     # Makes psycopg decode text whatever the encoding of the server.
@@ -40,12 +40,6 @@ _ARGUMENTS: dict[str, Any] = {
     "tcp_user_timeout": 5000,
     # Behind a pooler the next transaction may run in a session without our prepared statements.
     "prepare_threshold": None,
-}
-# Not used on Unix sockets, but libpq would reject unsuitable values from the environment.
-_SOCKET_ARGUMENTS = {
-    "sslmode": "disable",
-    "gssencmode": "disable",
-    "channel_binding": "prefer",
 }
 
 _FIND_SCHEMA = """
@@ -64,15 +58,16 @@ _FIND_SCHEMA = """
 
 def connection_arguments(conninfo: str, *, application_name: str) -> dict[str, Any]:
     """Return the keyword arguments for opening a connection, and remove libpq's variables."""
-    host = str(conninfo_to_dict(conninfo).get("host") or "")
-    is_socket = host.startswith(("/", "@"))
-    for variable in (*_IGNORED_VARIABLES, *(_IGNORED_ON_SOCKETS if is_socket else ())):
+    hosts = str(conninfo_to_dict(conninfo).get("host") or "").split(",")
+    ignored = set(_IGNORED_VARIABLES)
+    if all(host.startswith(("/", "@")) for host in hosts):
+        # TLS is not used on Unix sockets, but libpq rejects unsuitable values all the same, and those
+        # that contradict each other. Ask libpq for the names: new versions have further ones.
+        ignored |= {option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+        ignored -= {"PGPORT"}
+    for variable in ignored:
         os.environ.pop(variable, None)
-    return {
-        **_ARGUMENTS,
-        **(_SOCKET_ARGUMENTS if is_socket else {}),
-        "application_name": application_name,
-    }
+    return {**_ARGUMENTS, "application_name": application_name}
 
 
 async def connect(conninfo: str, *, application_name: str = "github-banners") -> Connection:
