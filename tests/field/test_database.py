@@ -294,6 +294,7 @@ DEFAULTS = {
     "statement_timeout": "50ms",
     "lock_timeout": "1ms",
     "client_encoding": "LATIN1",
+    "array_nulls": "off",
     "bytea_output": "escape",
     "standard_conforming_strings": "off",
     "idle_in_transaction_session_timeout": "50ms",

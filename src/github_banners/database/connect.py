@@ -77,6 +77,7 @@ _SETTINGS = """
     set local timezone to 'UTC';
     set local datestyle to 'ISO, MDY';
     set local intervalstyle to 'postgres';
+    set local array_nulls to on;
     set local bytea_output to 'hex';
     set local standard_conforming_strings to on;
     set local lock_timeout to 0;
