@@ -41,6 +41,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     metrics_listener: int | None = None
     """Descriptor of the worker's own socket for metrics."""
     github_api_url: str | None = None
+    secret_files: dict[str, str] = {}
+    """Texts of secrets by path: some files, such as the pipe of a shell's `<(...)`, can be read only once."""
 
 
 @asynccontextmanager

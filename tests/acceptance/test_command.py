@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,7 +75,16 @@ def _is_saved(service: Running) -> bool:
 def test_workers_share_port_and_killed_worker_is_replaced() -> None:
     with prepared_data_dir(demo=True) as folder:
         metrics_port = free_port()
-        env = environment(PORT="0", METRICS_PORT=str(metrics_port), DATA_DIR=str(folder))
+        # A pipe can be read only once: the workers get its text from their parent.
+        tokens = folder / "tokens"
+        os.mkfifo(tokens)
+        threading.Thread(target=tokens.write_text, args=("ghp_fake\n",), daemon=True).start()
+        env = environment(
+            PORT="0",
+            METRICS_PORT=str(metrics_port),
+            DATA_DIR=str(folder),
+            GITHUB_TOKENS_FILE=str(tokens),
+        )
         with running("serve", "--demo", "--workers", "2", env=env) as service:
             ports = (metrics_port, metrics_port + 1)
             until(lambda: all(map(is_answering, ports)))

@@ -1,6 +1,7 @@
 """Settings: parsing of every variable, and reports of invalid ones."""
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -207,6 +208,45 @@ def test_settings_secret_is_read_from_file(name: str, tmp_path: Path) -> None:
     file.write_text(f"{text}\n")
     from_file = Settings.from_environment({f"{name}_FILE": str(file), name: " "})
     assert from_file == Settings.from_environment({name: text}) != Settings()
+
+
+@pytest.mark.parametrize("name", [name for name, hint in VARIABLES.items() if is_secret(hint)])
+@pytest.mark.parametrize("content", ["", " \r\n", "\ufeff", '""\n'])
+def test_settings_empty_file_of_a_secret_is_reported(
+    name: str, content: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(content, encoding="utf-8")
+    (problem,) = find_problems({f"{name}_FILE": str(file)})
+    assert problem == f"{name} is empty: fill the file that {name}_FILE names, or unset {name}_FILE"
+
+
+def test_settings_secret_file_with_separators_only_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(",\n;\n")
+    problem = "GITHUB_TOKENS has only separators: add a value, or unset it"
+    assert find_problems({"GITHUB_TOKENS_FILE": str(file)}) == (problem,)
+    assert find_problems({"GITHUB_TOKENS": ","}) == (problem,)
+
+
+def test_settings_secret_files_that_were_read_are_not_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text('"ghp_first"\nghp_second')
+    environment = {"GITHUB_TOKENS_FILE": str(file)}
+    secret_files: dict[str, str] = {}
+    settings = Settings.from_environment(environment, secret_files=secret_files)
+    assert len(settings.github_tokens) == 2
+    file.unlink()
+    assert Settings.from_environment(environment, secret_files=secret_files) == settings
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_USERS_FILE", "DENIED_USERS_FILE"])
+def test_settings_pipe_of_users_is_reported(name: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "users"
+    os.mkfifo(pipe)
+    assert find_problems({name: str(pipe)}) == (
+        f"{name} must be a file, not a pipe: it is read again when it changes",
+    )
 
 
 def test_is_secret_selects_tokens_password_and_keys() -> None:

@@ -92,14 +92,15 @@ def read_settings(
     errors_only: bool = False,
     is_worker: bool = False,
     service: ServiceName = ServiceName.ALL_IN_ONE,
+    secret_files: dict[str, str] | None = None,
 ) -> Settings:
     """
     Read the settings from the environment, configure logging and log warnings about the settings.
 
     With `errors_only`, log errors only unless LOG_LEVEL is set. With `is_worker`, log no warnings:
-    the parent process has logged them.
+    the parent process has logged them. `secret_files` are those of `Settings.from_environment`.
     """
-    settings = Settings.from_environment(os.environ, service=service)
+    settings = Settings.from_environment(os.environ, service=service, secret_files=secret_files)
     is_silent = errors_only and not os.environ.get("LOG_LEVEL")
     level = LogLevel.ERROR if is_silent else settings.log_level
     start_logs(msgspec.structs.replace(settings, log_level=level))

@@ -58,12 +58,13 @@ def serve(
     from github_banners.supervisor import WorkerConfig
 
     override_listen_address(host, port)
-    settings = with_listen_address(read_settings())
+    secret_files: dict[str, str] = {}
+    settings = with_listen_address(read_settings(secret_files=secret_files))
     with service_process(), _open_listeners(settings, workers=workers) as (listener, metrics):
         data_dir = settings.data_dir or default_data_dir()
         with _conninfo(settings, data_dir, demo=demo) as conninfo:
             banners_dir = str(default_banners_dir(data_dir, demo=demo))
-            config = WorkerConfig(conninfo, banners_dir)
+            config = WorkerConfig(conninfo, banners_dir, secret_files=secret_files)
             run_until_signal(
                 _serve(settings, config, listener, metrics, demo=demo, workers=workers)
             )
@@ -201,8 +202,8 @@ def worker() -> None:
     """Run a worker process of `serve --workers`; it stops when its standard input ends."""
     from github_banners.supervisor import WorkerConfig, run_worker
 
-    settings = read_settings(is_worker=True)
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
+    settings = read_settings(is_worker=True, secret_files=config.secret_files)
     with service_process():
         run_until_signal(run_worker(settings, config))
 

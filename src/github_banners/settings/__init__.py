@@ -210,19 +210,29 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(
-        cls, environment: Mapping[str, str], *, service: ServiceName = ServiceName.ALL_IN_ONE
+        cls,
+        environment: Mapping[str, str],
+        *,
+        service: ServiceName = ServiceName.ALL_IN_ONE,
+        secret_files: dict[str, str] | None = None,
     ) -> "Settings":
         """
         Parse all variables; an empty one counts as unset, secrets are also read from `NAME_FILE`.
 
+        `secret_files` are texts of these files by path, which are not read again; others are added.
+
         :raises InvalidSettings: with one problem for each invalid or missing variable
         """
         problems: list[str] = []
+        secret_files = {} if secret_files is None else secret_files
         values: dict[str, Any] = {"port": PORTS[service]} if service in PORTS else {}
         for name, hint in VARIABLES.items():
-            source = find_source(environment, name, may_be_file=is_secret(hint))
+            may_be_file = is_secret(hint)
+            source = find_source(environment, name, may_be_file=may_be_file)
             try:
-                text = raw_value(environment, source, may_be_file=is_secret(hint))
+                text = raw_value(
+                    environment, source, may_be_file=may_be_file, secret_files=secret_files
+                )
                 if text := text if hint is Password else unquote(text):
                     values[name.lower()] = parse_value(text, hint)
             except (ValueError, OSError) as error:

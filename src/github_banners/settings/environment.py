@@ -31,11 +31,15 @@ def is_set(environment: Mapping[str, str], name: str, *, may_be_file: bool = Tru
     return any(strip(environment.get(name, "")) for name in names)
 
 
-def raw_value(environment: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
+def raw_value(
+    environment: Mapping[str, str], name: str, *, may_be_file: bool, secret_files: dict[str, str]
+) -> str:
     """
     Return the text of a variable, or of the file that `NAME_FILE` names, stripped of blanks.
 
-    :raises ValueError: both are set, or the file can't be read
+    The text of a file is added to `secret_files` by its path; a file that is there is not read again.
+
+    :raises ValueError: both are set, or the file can't be read or is empty
     """
     text = strip(environment.get(name, ""))
     path = unquote(strip(environment.get(f"{name}_FILE", ""))) if may_be_file else ""
@@ -43,10 +47,14 @@ def raw_value(environment: Mapping[str, str], name: str, *, may_be_file: bool) -
         raise ValueError(f"and {name}_FILE are both set: keep one")
     if not path:
         return text
-    try:
-        return _read_text_file(Path(path))
-    except (OSError, ValueError):
-        raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
+    if path not in secret_files:
+        try:
+            secret_files[path] = _read_text_file(Path(path))
+        except (OSError, ValueError):
+            raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
+    if not unquote(secret_files[path]):
+        raise ValueError(f"is empty: fill the file that {name}_FILE names, or unset {name}_FILE")
+    return secret_files[path]
 
 
 def load_login_files(values: dict[str, Any]) -> list[str]:
@@ -64,6 +72,9 @@ def load_login_files(values: dict[str, Any]) -> list[str]:
             problems.append(f"{variable} and {variable}_FILE are both set: keep one")
             continue
         try:
+            if path.is_fifo():
+                # A pipe, such as that of a shell's `<(...)`, would be empty the next time.
+                raise ValueError("must be a file, not a pipe: it is read again when it changes")  # noqa: TRY301
             values[name] = read_logins(path)
         except OSError as error:
             problems.append(f"{variable}_FILE can't be read: {error.strerror}")

@@ -357,7 +357,10 @@ def parse_value(text: str, hint: Any) -> Any:
     if get_origin(hint) is tuple:
         parse_member = PARSERS[get_args(hint)[0]]
         members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
-        return tuple(parse_member(member) for member in members if member)
+        values = tuple(parse_member(member) for member in members if member)
+        if not values and is_secret(hint):
+            raise ValueError("has only separators: add a value, or unset it")
+        return values
     normalised = text
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         normalised = _ENUM_SYNONYMS.get(text.lower(), text.lower())
