@@ -63,6 +63,7 @@ def listed(*cases: tuple[Any, ...]) -> list[Any]:
         ("E IPv6 written out", "HOST", "0:0:0:0:0:0:0:1", "::1"),
         ("E IPv6 database with brackets", "DB_HOST", "[::1]", "::1"),
         ("P the folder of a database's socket", "DB_HOST", "/run/postgresql", "/run/postgresql"),
+        ("P several hosts of a database", "DB_HOST", "db.x,/run/pg", "db.x,/run/pg"),
         ("N12 semicolons", "GITHUB_TOKENS", f"{TOKEN};two", [TOKEN, "two"]),
         ("N12 the singular", "GITHUB_TOKEN", TOKEN, [TOKEN]),
         ("N13 byte order mark", "GITHUB_TOKENS", f"{BOM}{TOKEN}", [TOKEN]),
@@ -115,6 +116,11 @@ def test_settings_password_file_is_read(content: bytes, value: str, tmp_path: Pa
         ("P a port in HOST", "HOST", "0.0.0.0:80", "set the port in PORT"),
         ("P a URL in HOST", "HOST", "http://localhost", "must be an address to listen on"),
         ("P a URL in DB_HOST", "DB_HOST", "postgres://me:pw@db/x", "must be a host such as"),
+        ("P an address of a provider", "DB_HOST", "db.x/neondb?sslmode=require", "POSTGRES_DB"),
+        ("P a port and a database", "DB_HOST", "127.0.0.1:5432/mydb", "must be a host such as"),
+        ("P an option in DB_HOST", "DB_HOST", "db.x?sslmode=require", "must be a host such as"),
+        ("P an option after a socket", "DB_HOST", "/run/pg?dbname=x", "must be a host such as"),
+        ("P a path of the second host", "DB_HOST", "db.x,db.y/z", "must be a host such as"),
         ("P a port in DB_HOST", "DB_HOST", "db:5433", "set PGPORT"),
         ("P IPv6 and a port in DB_HOST", "DB_HOST", "[::1]:5433", "set PGPORT"),
         ("P two lines of password", "POSTGRES_PASSWORD", "one\ntwo", "must be one line"),
@@ -185,6 +191,59 @@ def test_find_warnings_probable_mistake_is_reported(
     settings = Settings.from_environment(environment)
     (warning,) = find_warnings(environment, settings, service=ServiceName.ALL_IN_ONE)
     assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    listed(
+        (
+            "P a URL of a provider",
+            {"DATABASE_URL": "postgres://me:hidden@db/x"},
+            {"DATABASE_URL": "DB_HOST, PGPORT, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB"},
+        ),
+        (
+            "P variables of libpq",
+            {"PGHOST": "db", "PGUSER": "me", "PGPASSWORD": "hidden", "PGDATABASE": "x"},
+            {
+                "PGHOST": "DB_HOST",
+                "PGUSER": "POSTGRES_USER",
+                "PGPASSWORD": "POSTGRES_PASSWORD",
+                "PGDATABASE": "POSTGRES_DB",
+            },
+        ),
+        (
+            "P variables of other programs",
+            {"POSTGRES_HOST": "db", "DB_PORT": "1", "DB_NAME": "x"},
+            {"POSTGRES_HOST": "DB_HOST", "DB_PORT": "PGPORT", "DB_NAME": "POSTGRES_DB"},
+        ),
+        (
+            "P only the user is missing",
+            {"DB_HOST": "db", "DB_USER": "m"},
+            {"DB_USER": "POSTGRES_USER"},
+        ),
+        ("P all are set", {"DB_HOST": "a", "PGHOST": "b", "DATABASE_URL": "c"}, {}),
+        (
+            "P a password in a file",
+            {"DB_HOST": "a", "PGPASSWORD": "b", "POSTGRES_PASSWORD_FILE": "c"},
+            {},
+        ),
+        ("P a shell for other databases", {"PGUSER": "me", "PGDATABASE": "x", "DB_USER": "y"}, {}),
+        ("P a Service of Kubernetes", {"DB_HOST": "a", "POSTGRES_PORT": "tcp://10.0.0.1:5432"}, {}),
+        ("P an empty variable", {"DATABASE_URL": " "}, {}),
+    ),
+)
+@pytest.mark.parametrize("service", [ServiceName.ALL_IN_ONE, ServiceName.API, ServiceName.MIGRATE])
+def test_find_warnings_database_variables_of_other_programs_are_named(
+    variables: dict[str, str], names: dict[str, str], service: ServiceName
+) -> None:
+    warnings = find_warnings(variables, Settings(), service=service)
+    assert warnings == [f"{name} is not read: set {read} instead" for name, read in names.items()]
+
+
+def test_find_warnings_services_without_database_read_no_database_variables() -> None:
+    variables = {"DATABASE_URL": "postgres://db/x"}
+    for service in (ServiceName.RENDERER, ServiceName.STORAGE):
+        assert find_warnings(variables, Settings(), service=service) == []
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from github_banners.settings.choices import PORTS, REQUIRED, LogFormat, LogLevel
 from github_banners.settings.environment import (
     SYNONYMS,
     find_source,
+    find_unread_database_variables,
     is_set,
     load_login_files,
     raw_value,
@@ -315,6 +316,8 @@ def find_warnings(
         and is_set(environment, synonym)
         and environment.get(name) != environment.get(synonym)
     ]
+    if service not in (ServiceName.RENDERER, ServiceName.STORAGE):
+        warnings += find_unread_database_variables(environment)
     if service is not ServiceName.ALL_IN_ONE and settings.is_reachable:
         warnings += [
             f"{name} has fewer than {RECOMMENDED_CHARACTERS} characters: {_SECRET_ADVICE}"

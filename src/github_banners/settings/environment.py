@@ -14,6 +14,19 @@ SYNONYMS: Mapping[str, str] = {
 }
 """Names that other programs use; read if the variable itself is not set."""
 
+# Variables that name a database for other programs, by the one that is read here. Providers of
+# managed databases print the first ones; the service must not take another database by accident.
+_UNREAD_DATABASE_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "DB_HOST": (
+        *("DATABASE_URL", "POSTGRES_URL", "POSTGRESQL_URL", "DB_URL"),
+        *("PGHOST", "PGHOSTADDR", "PGSERVICE", "POSTGRES_HOST", "DATABASE_HOST"),
+    ),
+    "PGPORT": ("POSTGRES_PORT", "DB_PORT", "DATABASE_PORT"),
+    "POSTGRES_USER": ("PGUSER", "DB_USER", "DATABASE_USER"),
+    "POSTGRES_PASSWORD": ("PGPASSWORD", "PGPASSFILE", "DB_PASSWORD", "DATABASE_PASSWORD"),
+    "POSTGRES_DB": ("PGDATABASE", "POSTGRES_DATABASE", "DB_NAME", "DATABASE_NAME"),
+}
+
 _MAX_FILE_BYTES = 1 << 20
 
 
@@ -29,6 +42,22 @@ def is_set(environment: Mapping[str, str], name: str, *, may_be_file: bool = Tru
     """Return True if a variable is set; an empty one counts as unset."""
     names = (name, f"{name}_FILE") if may_be_file else (name,)
     return any(strip(environment.get(name, "")) for name in names)
+
+
+def find_unread_database_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable of other programs whose counterpart here is not set."""
+    names = _UNREAD_DATABASE_VARIABLES
+    # Without an address, the others are those of a developer's shell for other databases.
+    if not any(is_set(environment, name) for name in ("DB_HOST", *names["DB_HOST"])):
+        return []
+    sentences = []
+    for name, unread in names.items():
+        for other in () if is_set(environment, name) else unread:
+            # Kubernetes sets POSTGRES_PORT=tcp://... for a Service called `postgres`.
+            if is_set(environment, other) and not environment[other].startswith("tcp://"):
+                instead = ", ".join(names) if other.endswith("_URL") else name
+                sentences.append(f"{other} is not read: set {instead} instead")
+    return sentences
 
 
 def raw_value(

@@ -301,7 +301,8 @@ def _parse_listen_host(text: str) -> ListenHost:
 
 
 def _parse_database_host(text: str) -> DatabaseHost:
-    if "://" in text or "@" in text:
+    has_path = any("/" in host for host in text.split(",") if not host.startswith("/"))
+    if "@" in text or "?" in text or has_path:
         raise ValueError(
             "must be a host such as db.example.com: put the other parts of the address into PGPORT,"
             " POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB"
