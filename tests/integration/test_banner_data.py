@@ -219,9 +219,9 @@ async def test_activity_equals_a_count_by_hand(scene: Scene) -> None:
         365,
         1,
     )
-    # 23 November to 31 December of 2025, and yesterday.
+    # 22 November to 31 December of 2025, and yesterday.
     assert (activity.last_year, activity.best_count, activity.best_day) == (
-        39 + 5,
+        40 + 5,
         5,
         date(2026, 11, 21),
     )

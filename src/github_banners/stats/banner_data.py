@@ -57,9 +57,9 @@ class ShownData:
 
 
 def to_shown_data(content: OwnerData, fetched_at: datetime) -> ShownData:
-    """Summarize contributions up to the day they were fetched; leave other data as it is."""
+    """Summarize contributions up to the time they were fetched; leave other data as it is."""
     if isinstance(content, Contributions):
-        return ShownData(summarize(content, today=fetched_at.date()), fetched_at)
+        return ShownData(summarize(content, now=fetched_at), fetched_at)
     return ShownData(content, fetched_at)
 
 
