@@ -228,7 +228,8 @@ def import_sandbox() -> ModuleType:
         import github_sandbox
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
+            f"{error.name} is not installed: install the extra `sandbox`,"
+            " in a checkout by pip install '.[sandbox]'"
         ) from error
     return github_sandbox
 
