@@ -254,7 +254,7 @@ def test_open_tracing_without_the_extra_warns_and_is_off(
         assert tracing is OFF
     (line,) = lines
     assert line["event"] == "traces.not_installed"
-    assert "pip install 'github-banners[otel]'" in line["reason"]
+    assert "in a checkout by pip install '.[otel]'" in line["reason"]
 
 
 def test_open_tracing_records_and_sends_at_the_end() -> None:

@@ -105,7 +105,7 @@ def open_tracing(settings: Settings, *, service: ServiceName) -> Iterator[Tracin
     except ModuleNotFoundError as error:
         reason = (
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed:"
-            " pip install 'github-banners[otel]'"
+            " install the extra `otel`, in a checkout by pip install '.[otel]'"
         )
         _log.warning("traces.not_installed", reason=reason)
         yield OFF
