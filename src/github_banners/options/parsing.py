@@ -154,11 +154,9 @@ def normalise_names(raw_options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _written_name(name: str, raw_options: Mapping[str, Any]) -> str:
     """Return the alias under which an option was given; a name comes before its alias."""
-    given = normalise_names(
-        {key: value for key, value in raw_options.items() if key.lower() == name}
-    )
+    own = {key: value for key, value in raw_options.items() if key.lower() == name}
     aliases = (alias for alias, target in _NAME_BY_ALIAS.items() if target == name)
-    return name if given else next(aliases, name)
+    return name if normalise_names(own) else next(aliases, name)
 
 
 def canonical_option_name(name: str) -> str:
