@@ -119,9 +119,15 @@ def start_tracing(settings: Settings, *, service: ServiceName, stack: ExitStack)
     try:
         # Imported here because it takes a quarter of a second, and is not installed by default.
         from github_banners.serving.telemetry.export import exporting  # noqa: PLC0415
+
+        return stack.enter_context(exporting(settings, service=service))
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed:"
             " pip install 'github-banners[otel]'"
         ) from error
-    return stack.enter_context(exporting(settings, service=service))
+    except ValueError as error:
+        # It reads some of its variables when it is imported.
+        raise ConfigurationError(
+            f"OpenTelemetry rejects one of the variables OTEL_*: {error}"
+        ) from error

@@ -23,7 +23,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from github_banners import __version__
-from github_banners.errors import ConfigurationError
 from github_banners.log_throttle import LogThrottle
 from github_banners.serving.telemetry import Tracing
 from github_banners.serving.telemetry.spans import LoggedTraceIds, OpenTelemetryTracing
@@ -43,22 +42,17 @@ def exporting(
 
     `exporter` replaces the one that sends to OTEL_EXPORTER_OTLP_ENDPOINT.
 
-    :raises ConfigurationError: OpenTelemetry rejects a variable that it reads itself
+    :raises ValueError: OpenTelemetry rejects a variable that it reads itself
     """
     with _logging_sdk_problems():
-        try:
-            exporter = exporter if exporter is not None else build_exporter(settings)
-            provider = TracerProvider(
-                sampler=build_sampler(settings),
-                resource=build_resource(settings, service=service),
-                # At the exit of Python it would wait for half a minute.
-                shutdown_on_exit=False,
-                id_generator=LoggedTraceIds(),
-            )
-        except ValueError as error:
-            raise ConfigurationError(
-                f"OpenTelemetry rejects one of the variables OTEL_*: {error}"
-            ) from error
+        exporter = exporter if exporter is not None else build_exporter(settings)
+        provider = TracerProvider(
+            sampler=build_sampler(settings),
+            resource=build_resource(settings, service=service),
+            # At the exit of Python it would wait for half a minute.
+            shutdown_on_exit=False,
+            id_generator=LoggedTraceIds(),
+        )
         provider.add_span_processor(
             BatchSpanProcessor(
                 exporter,
