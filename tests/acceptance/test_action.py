@@ -221,9 +221,9 @@ def test_documented_workflow_is_usable(page: str) -> None:
     example = re.search(r"```yaml\n(on:.*?)```", text, re.DOTALL)
     assert example is not None
     job = yaml.safe_load(example[1])["jobs"]["banners"]
-    path, _, ref = job["uses"].removeprefix("OWNER/github-banners/").partition("@")
-    assert (CHECKOUT / path).is_file()
-    assert ref
+    uses = re.fullmatch(r"[^/]+/github-banners/(.+)@.+", job["uses"])
+    assert uses is not None
+    assert (CHECKOUT / uses[1]).is_file()
     assert job["permissions"] == WORKFLOW["jobs"]["banners"]["permissions"]
     assert job["with"].keys() <= WORKFLOW_CALL["inputs"].keys()
     banners, problems = parse_banner_list(job["with"]["banners"], user="mia")

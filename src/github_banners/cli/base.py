@@ -12,6 +12,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from github_banners import __version__
 from github_banners.errors import BannersError, ConfigurationError, InvalidSettings
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
@@ -40,6 +41,25 @@ app = typer.Typer(
     `check` validates them.
     """,
 )
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"github-banners {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _read_common_options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 HostOption: TypeAlias = Annotated[
@@ -217,7 +237,8 @@ def import_sandbox() -> ModuleType:
         import github_sandbox
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
+            f"{error.name} is not installed: install the extra `sandbox`,"
+            " in a checkout by pip install '.[sandbox]'"
         ) from error
     return github_sandbox
 

@@ -7,6 +7,7 @@ a row and roll back. Nothing is started. Of a token only the beginning of its SH
 
 import asyncio
 import os
+import platform
 import shutil
 import tempfile
 import textwrap
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from github_banners import __version__
 from github_banners.database import server_info as database_info
 from github_banners.database.embedded import find_embedded_conninfo
 from github_banners.database.refresh_costs import RefreshCosts, fetch_refresh_costs
@@ -103,6 +105,7 @@ async def run_checks(
     ports = await check_ports(settings)
     database, costs = await check_database(settings, database_dir, clock=clock)
     checks = [
+        CheckResult("version", _describe_version()),
         CheckResult("settings", text),
         *_describe_served_users(settings),
         *check_traces(settings),
@@ -118,6 +121,12 @@ async def run_checks(
         checks.append(CheckResult("refreshes", describe_costs(costs, tokens)))
         warnings = [*warnings, *cost_warnings(costs, tokens)]
     return DiagnosticsReport(checks, tokens, clock(), warnings)
+
+
+def _describe_version() -> str:
+    """Name what a bug report must name: the versions, the operating system and the processor."""
+    python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
+    return f"github-banners {__version__}, Python {python}, {system}"
 
 
 def _describe_served_users(settings: Settings) -> list[CheckResult]:

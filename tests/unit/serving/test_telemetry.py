@@ -261,10 +261,10 @@ def test_open_tracing_without_the_extra_warns_and_is_off(
         assert tracing is OFF
     (line,) = lines
     assert line["event"] == "traces.not_installed"
-    assert "pip install 'github-banners[otel]'" in line["reason"]
+    assert "pip install '.[otel]'" in line["reason"]
     (check,) = check_traces(make_settings())
     assert check.is_broken
-    assert "pip install 'github-banners[otel]'" in check.text
+    assert "pip install '.[otel]'" in check.text
 
 
 def test_open_tracing_with_variable_that_sdk_rejects_warns_and_is_off(

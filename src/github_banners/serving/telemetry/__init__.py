@@ -124,7 +124,7 @@ def start_tracing(settings: Settings, *, service: ServiceName, stack: ExitStack)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed:"
-            " pip install 'github-banners[otel]'"
+            " install the extra `otel`, in a checkout by pip install '.[otel]'"
         ) from error
     except ValueError as error:
         # It reads some of its variables when it is imported.
