@@ -109,11 +109,18 @@ def test_check_with_invalid_settings_names_them_and_sends_nothing() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+                "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-1",
+            },
+            "not recorded: OpenTelemetry rejects one of the variables OTEL_*",
+        ),
         ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not respond"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )
-def test_check_with_unreachable_backends_names_them(
+def test_check_with_unusable_backends_names_them(
     github: Running, data_dir: Path, settings: dict[str, str], words: str
 ) -> None:
     base = {
