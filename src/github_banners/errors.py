@@ -96,9 +96,10 @@ class InvalidInput(BannersError):
     """
     An input value is not allowed.
 
-    `field` names the input, `written_field` is the alias that was written for it, if any; `value` is the invalid value as text, `allowed` lists the allowed values
-    or holds one phrase that describes them. `find_suggestion` replaces the default search for the
-    closest allowed value; it is called only when `suggestion` is read.
+    `field` names the input, `written_field` is the alias under which it was given, if it was one;
+    `value` is the invalid value as text, `allowed` lists the allowed values or holds one phrase that
+    describes them. `find_suggestion` replaces the default search for the closest allowed value; it is
+    called only when `suggestion` is read.
     """
 
     status = 400
