@@ -79,6 +79,7 @@ def complete(
     `repositories` are those of the owner, if `needs_repository_rows`.
 
     :raises LookupError: data is missing
+    :raises TokenRequired: forks are counted by size, and their sizes were not fetched
     :raises BannersError: there are no contributions to draw, and the banner shows nothing else
     """
     needs = data_needs(options)
@@ -136,6 +137,7 @@ async def read_completed(
     Return a snapshot with all that a permanent banner shows, from PostgreSQL.
 
     :raises LookupError: something is not stored yet
+    :raises TokenRequired: forks are counted by size, and their sizes are not stored
     :raises BannersError: there are no contributions to draw, and the banner shows nothing else
     """
     if DataKind.REPOSITORIES in needs and not snapshot.has_numbers:
