@@ -126,6 +126,12 @@ async def test_forks_that_the_rate_limit_no_longer_covers_are_never_published_as
     await scene.publish()
     scene.github.max_sizes = 2
     scene.github.sizes[7] = (RepositoryLanguages(1, {"C": 10}), *SIZES[1:])
+    for _ in range(6):
+        scene.now += DAY
+        assert await scene.data_refresher.refresh_batch() == 0
+        assert await get_sizes(scene, originals) == ORIGINALS
+        assert await get_sizes(scene, with_forks) == ALL
+    assert await scene.publish() == []
     await refresh_sizes(scene)
     assert await scene.publish() == [originals]
     assert scene.published[originals].language_sizes == {"Go": 300, "C": 210}

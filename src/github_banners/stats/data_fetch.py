@@ -2,13 +2,13 @@
 Requests for the data that only some banners show, and how they are fetched from GitHub.
 
 What is stored already is not fetched again: past years of contributions, the repositories of an owner.
-Sizes of forks are fetched for the banners that count forks, and as long as they are stored.
+Sizes of forks are fetched for the banners that count forks, and with what is stored for these.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from github_banners.database.connect import Connection, Database
@@ -24,6 +24,7 @@ from github_banners.github.contributions import MAX_WINDOWS
 from github_banners.github.credentials import Priority
 from github_banners.github.protocol import PAGE_SIZE
 from github_banners.models import (
+    EPOCH,
     Clock,
     ContributionAccess,
     Contributions,
@@ -37,6 +38,9 @@ from github_banners.stats.selection import has_fork_sizes
 
 DataKey: TypeAlias = tuple[int, str]
 """Owner id, and the need or the name of a repository."""
+
+MAX_SIZES_AGE = timedelta(days=7)
+"""Older sizes of languages are shown with their date, and replaced by those of originals alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +108,21 @@ async def fetch_stored(
             async with database.transaction() as connection:
                 repositories = await select_repositories(connection, request.owner.id)
         if not request.forks:
-            # Another banner counts them, or did: they are dropped where the rate limit without a token
-            # does not cover them.
-            forks = await _select_stored_forks(database, request, repositories, now=clock())
-            with suppress(TokenRequired):
+            # Another banner counts the stored forks, or did.
+            forks, fetched_at = await _select_stored_forks(
+                database, request, repositories, now=clock()
+            )
+            try:
                 return await fetch_data(
                     github,
                     replace(request, forks=forks),
                     repositories=repositories,
                     priority=priority,
                 )
+            except TokenRequired:
+                # They may be too many for the rest of this hour only.
+                if clock() - fetched_at < MAX_SIZES_AGE:
+                    raise
     elif request.kind is DataKind.REPOSITORY and not request.repository:
         # Its last known name finds a repository that was deleted, and created again.
         async with database.transaction() as connection:
@@ -191,16 +200,21 @@ async def _select_stored_forks(
     repositories: Sequence[Repository],
     *,
     now: datetime,
-) -> frozenset[int]:
-    """Return the ids of the forks among `repositories` whose sizes are stored; none without the database."""
+) -> tuple[frozenset[int], datetime]:
+    """
+    Select which of the forks among `repositories` have stored sizes, by id, and when these were fetched.
+
+    None without the database.
+    """
     stored = None
     with suppress(DatabaseUnavailable):
         async with database.transaction() as connection:
             stored = await select_stored(connection, request, now)
     if stored is None or not isinstance(stored.content, tuple):
-        return frozenset()
+        return frozenset(), EPOCH
     forks = {repository.id for repository in repositories if repository.is_fork}
-    return frozenset(forks.intersection(sizes.repository_id for sizes in stored.content))
+    sized = (sizes.repository_id for sizes in stored.content)
+    return frozenset(forks.intersection(sized)), stored.fetched_at
 
 
 async def _select_contributions(

@@ -36,6 +36,7 @@ from github_banners.options import DataKind
 from github_banners.stats.banner_data import ShownData, to_shown_data
 from github_banners.stats.contribution_summary import ActivitySummary
 from github_banners.stats.data_fetch import (
+    MAX_SIZES_AGE,
     DataKey,
     DataRequest,
     count_extra_requests,
@@ -100,7 +101,7 @@ class DataLookup:
         self._invalidations = invalidations
         self._ttls = {
             DataKind.CONTRIBUTIONS: Ttls(_HOUR, max(_DAY, ttls.hard), ttls.memory),
-            DataKind.LANGUAGE_SIZES: Ttls(_DAY, 7 * _DAY, ttls.memory),
+            DataKind.LANGUAGE_SIZES: Ttls(_DAY, MAX_SIZES_AGE, ttls.memory),
             DataKind.REPOSITORY: ttls,
         }
         self._entries: ByteBoundedLru[DataKey, _CachedData] = ByteBoundedLru(
