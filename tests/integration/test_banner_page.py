@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pytest
 
+from github_banners.drawing.open_graph import draw_open_graph, read_texts
+from github_banners.drawing.png import to_png
 from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
@@ -81,6 +83,34 @@ def test_page_has_open_graph_properties(service: Running) -> None:
     )
     assert of_picture == of_page
     assert f'href="https://github.com/{numbers["username"]}"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("options", "title", "number"),
+    [
+        ({"layout": "activity"}, "(@mia-maintains)", "contributions in the last year"),
+        ({"layout": "repository", "repo": "simple-kernel"}, "/simple-kernel", "stars"),
+        ({"layout": "languages", "locale": "ar"}, "(@mia-maintains)", "TypeScript"),
+        ({"layout": "card", "show": "commits,issues,followers"}, "Mia", "followers"),
+    ],
+    ids=["activity", "repository", "languages", "show"],
+)
+def test_page_and_picture_are_those_of_the_banner(
+    service: Running, options: dict[str, str], title: str, number: str
+) -> None:
+    url = service.url + create(service, type="dark", **options)
+    banner = get(f"{url}.svg").content
+    texts = read_texts(banner)
+    assert title in texts.title
+    assert number in texts.description
+    page = get(f"{url}/", accept=BROWSER).text
+    meta = properties(page)
+    assert (meta["og:title"], meta["og:description"]) == texts
+    assert meta["og:image:alt"] == meta["description"] == texts.description
+    body = unescape(page.partition("<body>")[2])
+    assert f"<h1><bdi>{texts.title}</bdi></h1>" in body
+    assert f"<p>{texts.description}</p>" in body
+    assert get(f"{url}/og.png").content == to_png(draw_open_graph(banner))
 
 
 def test_page_is_the_same_for_crawlers_and_revalidated(service: Running) -> None:

@@ -219,3 +219,18 @@ def test_css_colours_are_hex_digits() -> None:
         for name, digits in CSS_COLOURS.items()
         if name != "transparent"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "option"),
+    [
+        ("/api", "exclude_repo", "exclude_repos"),
+        ("/api/top-langs", "exclude_repo", "exclude_repos"),
+        ("/api/top-langs", "hide", "hide_langs"),
+    ],
+)
+def test_translate_url_long_list_is_cut(path: str, parameter: str, option: str) -> None:
+    names = [f"n{number:02}" for number in range(60)]
+    query = translate_url(path, f"username=ada&{parameter}={','.join(names)}")
+    assert query is not None
+    assert getattr(parse_options(parse_query(query)), option) == tuple(names[:50])

@@ -410,6 +410,24 @@ def test_hide_langs_case_and_order_are_normalised() -> None:
     assert parse_options({"hide_langs": ["a,b"]}).hide_langs == ("a,b",)
 
 
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("Engine", "engine"),
+        ("ada/Engine", "engine"),
+        ("https://github.com/ada/Engine", "engine"),
+        ("https://github.com/ada/engine/", "engine"),
+        ("https://github.com/ada/engine.git", "engine"),
+        ("ada/", ""),
+        ("/", ""),
+    ],
+)
+def test_repository_may_be_named_by_owner_or_url(raw: str, name: str) -> None:
+    assert parse_options({"repo": raw}).repo == (name or None)
+    excluded = parse_options({"exclude_repos": f"{raw},ada/other"}).exclude_repos
+    assert excluded == tuple(sorted({name, "other"} - {""}))
+
+
 def test_exclude_repos_case_order_and_duplicates_are_normalised() -> None:
     options = parse_options({"Exclude_Repos": " Linux , DotFiles,linux"})
     assert options.exclude_repos == ("dotfiles", "linux")

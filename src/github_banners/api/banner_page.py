@@ -1,7 +1,7 @@
 """
 The HTML page of a permanent banner, whose link shows the banner in chats and social networks.
 
-It has the properties of https://ogp.me, the banner, its numbers in words and two links. It has no
+It has the properties of https://ogp.me, the banner, its description and two links. It has no
 script, and its one style element is allowed by its hash.
 """
 

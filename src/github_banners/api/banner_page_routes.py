@@ -1,8 +1,7 @@
 """The routes of what a link to a permanent banner shows: its page, and the page's picture."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,7 +24,7 @@ from github_banners.api.public_routes import BannerRoutes
 from github_banners.api.response_cache import picture_response
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import DatabaseUnavailable, UnreadableBanner
-from github_banners.options import Layout, Locale, drop_redundant_options
+from github_banners.options import Locale
 from github_banners.serving.framework import Content, to_starlette_response
 from github_banners.stats.snapshots import Freshness
 
@@ -101,9 +100,9 @@ class BannerPageRoutes:
 
     async def _find(self, request: Request, name: str) -> _Banner:
         """
-        Find a banner and draw it in the layout `classic`.
+        Find a banner and draw it, as without the slash.
 
-        While the database is down, its newest drawing in the storage is read, in its own layout.
+        While the database is down, its newest drawing in the storage is read.
         """
         deadline = self.banner_routes.start_deadline(request, "png")
         banners = self.banner_routes.banners
@@ -117,8 +116,6 @@ class BannerPageRoutes:
                 raise
             return _Banner(Content.svg(stored), None, seconds_fresh=0)
         self.banner_routes.cache.record_request(name)
-        options = msgspec.structs.replace(banner.options, layout=Layout.CLASSIC)
-        classic = replace(banner, options=drop_redundant_options(options))
-        cached = await self.banner_routes.pictures.get_or_draw(classic, deadline=deadline)
+        cached = await self.banner_routes.pictures.get_or_draw(banner, deadline=deadline)
         seconds_fresh = self.banner_routes.cache.seconds_fresh(cached.refresh_at)
-        return _Banner(cached.picture, classic, seconds_fresh)
+        return _Banner(cached.picture, banner, seconds_fresh)

@@ -71,10 +71,11 @@ lists separated by commas, numbers and booleans as text.
 """
 _PAGE_DESCRIPTION = """\
 A link to it shows the banner in chats and social networks. It has the properties of
-https://ogp.me, the banner and its numbers in words. Image clients get the banner itself.
+https://ogp.me, the banner, and the title and description of its SVG. Image clients get the banner
+itself.
 """
 _OPEN_GRAPH_DESCRIPTION = """\
-The banner in its layout `classic`, on a ground of 1200 x 630 pixels. Errors are drawn in the same
+The banner, as large as it fits, on a ground of 1200 x 630 pixels. Errors are drawn in the same
 size, and have status 200.
 """
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}

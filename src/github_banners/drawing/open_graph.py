@@ -19,7 +19,9 @@ from github_banners.errors import RenderingFailed
 SERVICE_NAME = "GitHub Banners"
 WIDTH, HEIGHT = 1200, 630
 
-_BANNER_WIDTH, _BANNER_MAX_HEIGHT = 1080, 440
+# The rasterizer rounds a cell of a pattern up to whole pixels: at this width, the cells of the
+# heatmap in `activity` are 18 pixels, and do not drift away from their colours.
+_BANNER_WIDTH, _BANNER_MAX_HEIGHT = 1087.7, 440
 _NAME_GAP, _GLOW_RADIUS = 64, 760
 _LIGHT_GROUND, _DARK_GROUND, _UNKNOWN_INK = "ffffff", "0d1117", "#7d8590"
 _ROOT = re.compile(r'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"[^>]*>')
@@ -31,7 +33,7 @@ _GLOW = re.compile(r"\.g\{stop-color:#([0-9a-f]{6})[0-9a-f]*;opacity:(\.\d+)")
 
 
 class BannerTexts(NamedTuple):
-    """The accessible texts of a banner: its title, and its numbers in words."""
+    """The accessible texts of a banner: its `<title>` and `<desc>`."""
 
     title: str
     description: str

@@ -39,11 +39,11 @@ ember-night          java-dark git-dark
 moss                 shadow-green vue whatsapp-light
 moss-night           merko chartreuse-dark ads-juicy-fresh soft-green green-nur hacker garden
 moss-night           github-green-purple android-dark
-dracula              synthwave shades-of-purple material-palenight jolly
+dracula              synthwave shades-of-purple material-palenight jolly ambient-gradient
 nord                 vue-dark panda cobalt2 material blux
-gruvbox              monokai darcula ayu-mirage slateorange apprentice
+gruvbox              monokai darcula ayu-mirage slateorange apprentice calm-pink
 gruvbox-light        moltack humoris javascript
-tokyo-night          ocean-dark buefy-dark
+tokyo-night          ocean-dark buefy-dark blue-navy
 catppuccin-mocha     bear neon-palenight
 catppuccin-frappe    cobalt calm
 catppuccin-macchiato aura-dark blood-dark

@@ -22,6 +22,7 @@ import msgspec
 from github_banners.options.css_colours import parse_css_colour
 from github_banners.options.parsing import parse_options_leniently, parse_query, split_list
 from github_banners.options.schema import (
+    MAX_LIST_LENGTH,
     ChartType,
     CountBy,
     Layout,
@@ -153,6 +154,7 @@ disable_animations  ignored
 hide_title          ignored
 hide_progress       ignored
 line_height         ignored
+card_width          ignored
 """
 _STREAK = """
 user                      same     username
@@ -352,12 +354,18 @@ def _to_format(value: str) -> str | None:
     return value.lower() if value.lower() in {"svg", "png", "json"} else None
 
 
+def _cut_list(value: str) -> str:
+    return ",".join(value.split(",")[:MAX_LIST_LENGTH])
+
+
 _CONVERTERS: Mapping[str, Callable[[str], str | None]] = {
     "border": _negate,
     "animate": _negate,
     "radius": _to_radius,
     "langs_count": _to_langs_count,
     "title": lambda value: value[:_MAX_TITLE_CHARACTERS],
+    "hide_langs": _cut_list,
+    "exclude_repos": _cut_list,
     "format": _to_format,
     **dict.fromkeys(
         ("bg_color", "title_color", "text_color", "muted_color", "accent_color", "border_color"),

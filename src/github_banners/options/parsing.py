@@ -230,7 +230,10 @@ def _normalise(name: str, raw: object) -> object:
     """
     hint, kind = OPTIONS[name], option_json_schema(name).get("type")  # no type: an enumeration
     if kind == "array":
-        return _in_canonical_order(name, _normalise_list(raw))
+        values = _normalise_list(raw)
+        if name == "exclude_repos":
+            values = [text for value in values if (text := _repository_name(value))]
+        return _in_canonical_order(name, values)
     if not isinstance(raw, str):
         return _require_scalar(raw)
     _check_length(len(raw))
@@ -240,8 +243,7 @@ def _normalise(name: str, raw: object) -> object:
     if Colour in {hint, *get_args(hint)}:
         return _expand_colour(normalised.removeprefix("#"))
     if kind == "string":
-        # A repository is also written as `owner/name`; its case does not matter to GitHub.
-        text = normalised.rpartition("/")[2] if name == "repo" else raw
+        text = _repository_name(normalised) if name == "repo" else raw
         return _strip_invisible(text) or None
     if hint is Theme:
         normalised = theme_from_alias(normalised, allowed_values("type"))
@@ -249,6 +251,14 @@ def _normalise(name: str, raw: object) -> object:
         normalised = locale_from_tag(normalised, allowed_values("locale"))
     # msgspec's lax mode would convert the text "null" to None.
     return normalised if normalised != "null" else "?"
+
+
+def _repository_name(text: str) -> str:
+    """Return the name of a repository that may be written as `owner/name`, or as a URL."""
+    owner, _, name = text.rpartition("/")
+    # The URL of a repository may end with a slash.
+    name = name or owner.rpartition("/")[2] * ("/" in owner)
+    return name.removesuffix(".git")
 
 
 def _parse_digits(digits: str) -> int:

@@ -159,6 +159,9 @@ Colour = Annotated[
 _DEFAULT_INCLUDE = (Inclusion.ARCHIVED,)
 _DEFAULT_SHOW = (ShownNumber.STARS, ShownNumber.FORKS, ShownNumber.REPOSITORIES)
 
+MAX_LIST_LENGTH = 50
+"""The limit of names in `hide_langs`, and of those in `exclude_repos`."""
+
 
 class BannerOptions(
     msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}, cache_hash=True
@@ -171,8 +174,8 @@ class BannerOptions(
     count_by: CountBy = CountBy.REPOSITORIES
     show: tuple[ShownNumber, ...] = _DEFAULT_SHOW
     hide: tuple[HideableField, ...] = ()
-    hide_langs: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
-    exclude_repos: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
+    hide_langs: Annotated[tuple[str, ...], Meta(max_length=MAX_LIST_LENGTH)] = ()
+    exclude_repos: Annotated[tuple[str, ...], Meta(max_length=MAX_LIST_LENGTH)] = ()
     include: tuple[Inclusion, ...] = _DEFAULT_INCLUDE
     repo: RepositoryName | None = None
     langs_count: Annotated[int, Meta(ge=1, le=10)] | None = None

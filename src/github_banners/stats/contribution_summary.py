@@ -1,12 +1,12 @@
 """
 What banners show of an owner's contributions: totals, streaks, the best day and the last year.
 
-Pure. Days are those of GitHub's calendar; days after `today` do not count, and a `today` without
-contributions does not end a streak, since the day is not over.
+Pure. Days are those of GitHub's calendar; days after `today`, the day in UTC, do not count. A day without
+contributions does not end a streak before it is over everywhere.
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 
 import msgspec
@@ -17,6 +17,8 @@ SHOWN_DAYS = 53 * 7
 """The number of days in `Activity.days`: 53 weeks."""
 
 _ONE_DAY = timedelta(days=1)
+# At UTC-12 a day ends at noon of the next one in UTC.
+_LAST_DAY_END = timedelta(hours=12)
 
 
 class ActivitySummary(msgspec.Struct, frozen=True, gc=False):
@@ -26,15 +28,25 @@ class ActivitySummary(msgspec.Struct, frozen=True, gc=False):
     access: ContributionAccess
 
 
-def summarize(contributions: Contributions, *, today: date) -> ActivitySummary:
-    """Summarize an owner's contributions, if they can be read."""
-    is_visible = contributions.access is ContributionAccess.VISIBLE
-    activity = summarize_contributions(contributions.years, today=today) if is_visible else None
+def summarize(contributions: Contributions, *, now: datetime) -> ActivitySummary:
+    """Summarize an owner's contributions up to `now`, in UTC, if they can be read."""
+    activity = None
+    if contributions.access is ContributionAccess.VISIBLE:
+        unfinished_days = 1 + (now.date() - (now - _LAST_DAY_END).date()).days
+        activity = summarize_contributions(
+            contributions.years, today=now.date(), unfinished_days=unfinished_days
+        )
     return ActivitySummary(activity, contributions.access)
 
 
-def summarize_contributions(years: Sequence[ContributionYear], *, today: date) -> Activity:
-    """Summarize contributions of all years up to `today`, both included."""
+def summarize_contributions(
+    years: Sequence[ContributionYear], *, today: date, unfinished_days: int = 1
+) -> Activity:
+    """
+    Summarize contributions of all years up to `today`, both included.
+
+    `unfinished_days` is the number of last days that are not over everywhere.
+    """
     counts = _daily_counts(years, today)
     year = counts[-_days_of_last_year(today) :]
     best = max(year, default=0)
@@ -46,7 +58,7 @@ def summarize_contributions(years: Sequence[ContributionYear], *, today: date) -
         issues=sum(year.issues for year in years),
         reviews=sum(year.reviews for year in years),
         contributions=sum(counts),
-        current_streak=current_streak(counts),
+        current_streak=current_streak(counts, unfinished_days=unfinished_days),
         longest_streak=longest_streak(counts),
         last_year=sum(year),
         best_day=best_day,
@@ -56,13 +68,17 @@ def summarize_contributions(years: Sequence[ContributionYear], *, today: date) -
     )
 
 
-def current_streak(counts: Sequence[int]) -> int:
-    """Return the number of days with contributions up to the last one, or up to the day before."""
+def current_streak(counts: Sequence[int], *, unfinished_days: int = 1) -> int:
+    """
+    Return the number of consecutive days with contributions that has not ended.
+
+    The last `unfinished_days` do not end it, unless there are contributions after them.
+    """
     length = 0
     for days_ago, count in enumerate(reversed(counts)):
         if count:
             length += 1
-        elif days_ago:
+        elif length or days_ago >= unfinished_days:
             break
     return length
 
@@ -86,9 +102,9 @@ def _daily_counts(years: Sequence[ContributionYear], today: date) -> list[int]:
 
 
 def _days_of_last_year(today: date) -> int:
-    """Return the number of days since the same day of last year, without that day."""
+    """Return the number of days from the same day of last year, as in GitHub's calendar."""
     try:
         same_day = today.replace(year=today.year - 1)
     except ValueError:  # 29 February
         same_day = date(today.year - 1, 2, 28)
-    return (today - same_day).days
+    return (today - same_day).days + 1

@@ -185,7 +185,7 @@ _FORGOTTEN = """
 
 _REMOVED_PICTURES = """
     insert into removed_pictures
-    select 'removed-' || number, %(version)s, %(now)s + (number - 20) * interval '3 milliseconds'
+    select 'removed-' || number, %(version)s, %(now)s + (number - 5000) * interval '3 milliseconds'
     from generate_series(1, 30000) as number
 """
 

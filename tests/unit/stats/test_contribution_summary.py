@@ -1,14 +1,15 @@
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.models import ContributionYear
+from github_banners.models import Contributions, ContributionYear
 from github_banners.stats.contribution_summary import (
     SHOWN_DAYS,
     current_streak,
     longest_streak,
+    summarize,
     summarize_contributions,
 )
 
@@ -48,6 +49,25 @@ def test_streaks_of_short_calendars(counts: list[int], current: int, longest: in
     assert (current_streak(counts), longest_streak(counts)) == (current, longest)
 
 
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [([1, 1, 0, 0], 2), ([1, 1, 0, 0, 0], 0), ([1, 1, 0, 1], 1), ([1, 1, 1, 0], 3), ([0, 0], 0)],
+)
+def test_current_streak_two_unfinished_days_do_not_end_it(counts: list[int], expected: int) -> None:
+    assert current_streak(counts, unfinished_days=2) == expected
+
+
+@pytest.mark.parametrize(("hour", "expected"), [(0, 1), (11, 1), (12, 0), (23, 0)])
+def test_summarize_yesterday_ends_a_streak_when_it_is_over_everywhere(
+    hour: int, expected: int
+) -> None:
+    contributions = Contributions(tuple(_years({TODAY - 2 * ONE_DAY: 1})))
+    now = datetime(TODAY.year, TODAY.month, TODAY.day, hour, 59, 59, tzinfo=UTC)
+    summary = summarize(contributions, now=now)
+    assert summary.activity is not None
+    assert (summary.activity.last_day, summary.activity.current_streak) == (TODAY, expected)
+
+
 @given(st.lists(st.integers(0, 2), max_size=60))
 def test_streaks_equal_those_of_a_walk_over_the_days(counts: list[int]) -> None:
     walked, run = 0, 0
@@ -74,18 +94,18 @@ def test_days_after_today_do_not_count() -> None:
     assert (activity.days[-1], activity.last_day, activity.best_day) == (3, TODAY, TODAY)
 
 
-def test_last_year_ends_today_and_starts_after_the_same_day_of_last_year() -> None:
-    counts = {date(2025, 11, 30): 100, date(2025, 12, 1): 4, date(2026, 3, 14): 38, TODAY: 1}
+def test_last_year_ends_today_and_starts_on_the_same_day_of_last_year() -> None:
+    counts = {date(2025, 11, 29): 100, date(2025, 11, 30): 4, date(2026, 3, 14): 38, TODAY: 1}
     activity = summarize_contributions(_years(counts), today=TODAY)
     assert (activity.last_year, activity.contributions) == (43, 143)
     assert (activity.best_day, activity.best_count) == (date(2026, 3, 14), 38)
 
 
-def test_last_year_of_29_february_has_366_days() -> None:
+def test_last_year_of_29_february_starts_on_the_28th() -> None:
     first = date(2023, 2, 28)
     counts = {first + ONE_DAY * number: 1 for number in range(367)}
     activity = summarize_contributions(_years(counts), today=date(2024, 2, 29))
-    assert activity.last_year == 366
+    assert activity.last_year == 367
 
 
 def test_best_day_of_equal_ones_is_the_latest() -> None:
