@@ -39,6 +39,7 @@ from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.settings import Settings
 from github_banners.stats.banner_data import complete, suggest_repository, to_shown_data
 from github_banners.stats.data_fetch import DataRequest, fetch_data
+from github_banners.stats.selection import find_counted_forks
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"
@@ -114,7 +115,8 @@ async def fetch_snapshot(
         snapshot = without_numbers(await fetcher.identify(login))
     data = {}
     for kind in needs - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}:
-        request = DataRequest(snapshot.owner, kind, options.repo or "")
+        forks = find_counted_forks(repositories, options)
+        request = DataRequest(snapshot.owner, kind, options.repo or "", forks=forks)
         fetched_at = clock()
         try:
             content = await fetch_data(fetcher, request, repositories=repositories)

@@ -80,6 +80,7 @@ def complete(
     `repositories` are those of the owner, if `needs_repository_rows`.
 
     :raises LookupError: data is missing
+    :raises TokenRequired: forks are counted by size, and their sizes were not fetched
     :raises BannersError: there are neither contributions nor followers to draw, and the banner shows nothing else
     """
     needs = data_needs(options)
@@ -154,6 +155,7 @@ async def read_completed(
     Return a snapshot with all that a permanent banner shows, from PostgreSQL.
 
     :raises LookupError: something is not stored yet
+    :raises TokenRequired: forks are counted by size, and their sizes are not stored
     :raises BannersError: there are neither contributions nor followers to draw, and the banner shows nothing else
     """
     if DataKind.REPOSITORIES in needs and not snapshot.has_numbers:
