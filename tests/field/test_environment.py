@@ -347,7 +347,6 @@ def test_openapi_document_and_page_without_docstrings_are_built() -> None:
     assert (ended.stdout, ended.stderr) == (b"True\n", b"")
 
 
-
 def test_e16_render_without_fcntl_works() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, "render", "no/login"],
