@@ -152,6 +152,11 @@ def test_copy_invalid_arguments_and_settings_are_reported_at_once(folder: Path) 
     assert "FROM must be a URL such as" in result.stderr
     assert "AWS_REGION is missing" in result.stderr
     assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing" in result.stderr
+    env = environment(AWS_ENDPOINT_URL="minio:9000", AWS_ACCESS_KEY_ID="k")
+    server = run("storage", "copy", str(folder), "s3://bucket/x", env=env)
+    assert server.returncode == 2
+    assert "AWS_ENDPOINT_URL must be a URL" in server.stderr
+    assert "AWS_SECRET_ACCESS_KEY is missing" in server.stderr
     same = run("storage", "copy", str(folder), folder.as_uri(), env=environment())
     assert same.returncode == 2
     assert "must not be the same" in same.stderr

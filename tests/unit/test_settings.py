@@ -152,6 +152,19 @@ INVALID = {
 }  # fmt: skip
 
 
+def with_its_feature(environment: dict[str, str]) -> dict[str, str]:
+    """Add what turns the feature of a variable on, if it has no effect otherwise."""
+    features = {
+        "AWS_": {**BUCKET_ACCESS, "BANNERS_STORAGE_URL": "s3://bucket"},
+        "OTEL_": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
+    }
+    added = next(
+        (features[start] for start in features if next(iter(environment)).startswith(start)), {}
+    )
+    replaced = {name.removesuffix("_FILE") for name in environment}
+    return {name: text for name, text in added.items() if name not in replaced} | environment
+
+
 def find_problems(environment: Mapping[str, str]) -> tuple[str, ...]:
     with pytest.raises(InvalidSettings) as error_info:
         Settings.from_environment(environment)
@@ -212,9 +225,27 @@ def test_settings_valid_value_is_parsed(name: str) -> None:
     ids=lambda text: ascii(text)[:30],
 )  # fmt: skip
 def test_settings_invalid_value_is_reported(name: str, text: str) -> None:
-    (problem,) = find_problems({name: text})
+    (problem,) = find_problems(with_its_feature({name: text}))
     assert name in problem
     assert len(problem) < 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in INVALID if name.startswith(("AWS_", "OTEL_")) and "ENDPOINT" not in name],
+)
+def test_settings_invalid_value_of_unused_feature_is_ignored(name: str) -> None:
+    for text in INVALID[name]:
+        assert Settings.from_environment({name: text}) == Settings()
+
+
+@pytest.mark.parametrize("location", ["", "file:///srv/banners"])
+def test_settings_bucket_server_without_bucket_is_ignored(location: str) -> None:
+    server = {"AWS_ENDPOINT_URL": "localhost:4566", "AWS_ALLOW_HTTP": "yes"}
+    settings = Settings.from_environment({**server, "BANNERS_STORAGE_URL": location})
+    assert (settings.aws_endpoint_url, settings.aws_allow_http) == (None, False)
+    problems = find_problems({**BUCKET_ACCESS, **server, "BANNERS_STORAGE_URL": "S3://bucket"})
+    assert [problem.split()[0] for problem in problems] == ["AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"]
 
 
 def test_settings_all_problems_are_reported_at_once() -> None:
@@ -254,7 +285,7 @@ def test_settings_empty_file_of_a_secret_is_reported(
 ) -> None:
     file = tmp_path / "secret"
     file.write_text(content, encoding="utf-8")
-    (problem,) = find_problems({f"{name}_FILE": str(file)})
+    (problem,) = find_problems(with_its_feature({f"{name}_FILE": str(file)}))
     assert problem == f"{name} is empty: fill the file that {name}_FILE names, or unset {name}_FILE"
 
 
@@ -412,7 +443,7 @@ def test_conninfo_without_password_has_none() -> None:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(strip)
 NAMES = TEXTS.filter(lambda text: unquote(strip(text)) == strip(text))
-HOSTS = NAMES.filter(lambda text: not set("@:[]") & set(text))
+HOSTS = NAMES.filter(lambda text: not set("@:[]?/") & set(text))
 
 
 @given(

@@ -4,7 +4,6 @@ import os
 import sys
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from github_banners.cli.base import (
@@ -26,7 +25,6 @@ from github_banners.settings import (
     Settings,
     StorageBucket,
     StorageLocation,
-    find_bucket_problems,
     parse_storage_argument,
 )
 
@@ -75,11 +73,15 @@ def copy(
     from github_banners.serving.terminal import escape_controls
     from github_banners.storage.store_copy import CopyCounts, copy_with_progress
 
-    settings = read_settings(errors_only=True)
-    locations = _parse_locations(settings, {"FROM": source, "TO": target})
+    arguments = {"FROM": source, "TO": target}
+    (source_location, target_location), settings = _read_arguments_and_settings(arguments)
     counts = CopyCounts()
     try:
-        run(copy_with_progress(*locations, settings, counts=counts, stream=sys.stderr))
+        run(
+            copy_with_progress(
+                source_location, target_location, settings, counts=counts, stream=sys.stderr
+            )
+        )
     except StorageUnavailable as error:
         exit_with(f"{counts} Stopped: {error}. Start it again to continue.", code=1)
     except KeyboardInterrupt:
@@ -91,11 +93,9 @@ def copy(
     sys.exit(1 if counts.failed else 0)
 
 
-def _parse_locations(
-    settings: Settings, texts: dict[str, str]
-) -> tuple[StorageLocation, StorageLocation]:
+def _read_arguments_and_settings(texts: dict[str, str]) -> tuple[list[StorageLocation], Settings]:
     """
-    Parse the arguments, and check the settings if one of them is a bucket.
+    Parse the arguments, and read the settings, which must give access to a bucket if there is one.
 
     :raises InvalidSettings: with everything that is wrong
     """
@@ -106,11 +106,16 @@ def _parse_locations(
             locations.append(parse_storage_argument(text))
         except ValueError as error:
             problems.append(f"{name} {error}")
-    if any(isinstance(location, StorageBucket) for location in locations):
-        problems += find_bucket_problems(msgspec.structs.asdict(settings), os.environ)
     if len(locations) == 2 and locations[0] == locations[1]:
         problems.append("FROM and TO must not be the same")
+    # The AWS_ variables are those of a bucket in BANNERS_STORAGE_URL, and ignored without one.
+    for location in locations:
+        if isinstance(location, StorageBucket):
+            os.environ["BANNERS_STORAGE_URL"] = str(location)
+    try:
+        settings = read_settings(errors_only=True)
+    except InvalidSettings as error:
+        raise InvalidSettings([*problems, *error.problems]) from None
     if problems:
         raise InvalidSettings(problems)
-    source, target = locations
-    return source, target
+    return locations, settings

@@ -24,6 +24,7 @@ from github_banners.settings.environment import (
     SYNONYMS,
     find_source,
     find_unread_database_variables,
+    is_of_unused_feature,
     is_set,
     load_login_files,
     raw_value,
@@ -78,7 +79,6 @@ __all__ = [
     "TracesExporter",
     "TracesSampler",
     "Url",
-    "find_bucket_problems",
     "is_secret",
     "parse_storage_argument",
     "read_logins",
@@ -245,7 +245,8 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
                 if text := text if hint is Password else unquote(text):
                     values[name.lower()] = parse_value(text, hint)
             except (ValueError, OSError) as error:
-                problems.append(f"{source} {error}")
+                if not is_of_unused_feature(environment, name):
+                    problems.append(f"{source} {error}")
         problems += load_login_files(values)
         reported = " ".join(problems)
         problems += [*_check_consistency(values), *find_trace_problems(values)]

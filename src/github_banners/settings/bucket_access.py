@@ -13,6 +13,7 @@ _ROLE_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_METADATA_ENDPOINT",
 )
+_REGION_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
@@ -27,7 +28,8 @@ def find_bucket_problems(
     """
     problems = []
     endpoint = values.get("aws_endpoint_url")
-    if endpoint is None and not values.get("aws_region") and "AWS_ENDPOINT_URL" not in reported:
+    is_reported = any(name in reported for name in _REGION_VARIABLES)
+    if endpoint is None and not values.get("aws_region") and not is_reported:
         problems.append("AWS_REGION is missing: set it to the region of the bucket")
     if endpoint and endpoint.startswith("http:") and not values.get("aws_allow_http"):
         problems.append("AWS_ENDPOINT_URL is without TLS: use https, or set AWS_ALLOW_HTTP to true")

@@ -44,6 +44,14 @@ def is_set(environment: Mapping[str, str], name: str, *, may_be_file: bool = Tru
     return any(strip(environment.get(name, "")) for name in names)
 
 
+def is_of_unused_feature(environment: Mapping[str, str], name: str) -> bool:
+    """Return True if a variable has no effect, so that the value of another program does no harm."""
+    if name.startswith("OTEL_") and name != "OTEL_EXPORTER_OTLP_ENDPOINT":
+        return not is_set(environment, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    location = unquote(strip(environment.get("BANNERS_STORAGE_URL", "")))
+    return name.startswith("AWS_") and not location.lower().startswith("s3:")
+
+
 def find_unread_database_variables(environment: Mapping[str, str]) -> list[str]:
     """Return a sentence for each variable of other programs whose counterpart here is not set."""
     names = _UNREAD_DATABASE_VARIABLES
