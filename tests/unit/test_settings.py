@@ -104,7 +104,7 @@ INVALID = {
         "two words", "ümlaut", "a,bell\x07", "token=x", "<tok>", "[a]", "${TOKEN}", "user:tok",
     ],
     "GITHUB_API_URL": ["api.github.com", "http://token@api.github.com"],
-    "RATE_LIMIT_RPS": ["0", "-1", "nan", "inf", "100001", "many"],
+    "RATE_LIMIT_RPS": ["0", "-1", "1e-320", "0.0009", "nan", "inf", "100001", "many"],
     "MAX_BANNERS_PER_USER": ["-1", "1.5", "1000001", "all"],
     "ALLOWED_USERS": ["a.b", "ada ümlaut", ",", "# ada", "x" * 40],
     "ALLOWED_USERS_FILE": ["/nowhere/at/all", "/", "~nobody-has-this-name/x"],

@@ -129,7 +129,7 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
     ] = Url("https://api.github.com")
     rate_limit_rps: Annotated[
         float,
-        Meta(gt=0, le=100_000, description="GitHub requests and POSTs per second and client"),
+        Meta(ge=0.001, le=100_000, description="GitHub requests and POSTs per second and client"),
     ] = 10
     max_banners_per_user: Annotated[
         int, Meta(ge=0, le=1_000_000, description="maximum number of permanent banners per user")
@@ -388,7 +388,7 @@ def _unwrap_optional(annotated: Any) -> Any:
     if type(None) in get_args(hint):
         hint = reduce(or_, (member for member in get_args(hint) if member is not type(None)))
     meta = annotated.__metadata__[0]
-    return hint if meta.ge is None and meta.gt is None else Annotated[hint, meta]
+    return hint if meta.ge is None else Annotated[hint, meta]
 
 
 VARIABLES: dict[str, Any] = {

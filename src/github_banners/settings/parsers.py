@@ -376,6 +376,5 @@ def _describe_type(hint: Any) -> str:
         return " or ".join(hint)
     schema = msgspec.json.schema(hint)
     if "maximum" in schema:
-        minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
-        return f"a number from {minimum} to {schema['maximum']}"
+        return f"a number from {schema['minimum']} to {schema['maximum']}"
     return "a plain value"
