@@ -246,6 +246,15 @@ def test_find_warnings_services_without_database_read_no_database_variables() ->
         assert find_warnings(variables, Settings(), service=service) == []
 
 
+@pytest.mark.parametrize("implementation", ["c", "nonsense"])
+def test_migrate_ignores_implementation_of_psycopg_that_is_not_installed(
+    implementation: str,
+) -> None:
+    ended = run("migrate", env=environment(DB_HOST="/nowhere", PSYCOPG_IMPL=implementation))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("PostgreSQL at /nowhere")
+
+
 @pytest.mark.parametrize(
     ("host", "resolved", "address"),
     listed(

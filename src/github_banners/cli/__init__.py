@@ -32,6 +32,9 @@ def main() -> None:
         # `import name` raises ModuleNotFoundError:
         # https://docs.python.org/3/reference/import.html#the-module-cache
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    # psycopg finds the fastest of its installed implementations by itself; this variable makes its
+    # import fail if it names another one.
+    os.environ.pop("PSYCOPG_IMPL", None)
     # Characters that the terminal's encoding lacks are escaped in place of an exception.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
