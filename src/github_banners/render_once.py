@@ -15,7 +15,14 @@ from typing import TextIO
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.errors import ConfigurationError, NotFound, Unavailable, UnknownRepository
+from github_banners.errors import (
+    ConfigurationError,
+    NoContributions,
+    NotFound,
+    TokenRequired,
+    Unavailable,
+    UnknownRepository,
+)
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.data_fetcher import DataFetcher
@@ -116,7 +123,13 @@ async def fetch_snapshot(
             suggestion = suggest_repository(error.name, others.repositories)
             raise UnknownRepository(error.name, suggestion) from error
         data[kind] = to_shown_data(content, fetched_at)
-    return complete(snapshot, options, data, repositories)
+    try:
+        return complete(snapshot, options, data, repositories)
+    except TokenRequired as error:
+        # A token would not help an organisation.
+        if snapshot.has_numbers or not await fetcher.is_organisation(login):
+            raise
+        raise NoContributions(login) from error
 
 
 def encode_for_path(path: Path, svg: bytes) -> bytes:

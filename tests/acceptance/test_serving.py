@@ -152,7 +152,7 @@ def test_invalid_option_is_named_with_allowed_values(
     service: Running, github: Running, option: str, sentence: str
 ) -> None:
     before = github_calls(github)
-    name = option.partition("=")[0].replace("theme", "type")
+    name = option.partition("=")[0]
     response = service.get(f"/banners/preview?username=never-asked&{option}")
     assert (response.status_code, response.json()["error"]) == (400, sentence)
     assert response.json()["field"] == name

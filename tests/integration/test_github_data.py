@@ -5,10 +5,18 @@ from typing import Any
 
 import pytest
 
-from github_banners.errors import GitHubUnavailable, TokenRequired, UnknownRepository
+from github_banners.errors import (
+    BannersError,
+    GitHubUnavailable,
+    NoContributions,
+    TokenRequired,
+    UnknownRepository,
+)
 from github_banners.github.client import GitHubClient
 from github_banners.github.data_fetcher import DataFetcher
-from github_banners.models import ContributionAccess, Contributions
+from github_banners.models import ContributionAccess, Contributions, utc_now
+from github_banners.options import BannerOptions, Layout
+from github_banners.render_once import fetch_snapshot
 from tests.integration.test_github import FIRST, Sandbox, count_requests, open_client, started
 
 VETERAN = "vera-veteran"
@@ -87,6 +95,20 @@ async def test_access_to_contributions(
     contributions = await fetcher.fetch_contributions(await fetcher.identify(login))
     assert contributions.access is access
     assert not any(any(year.days) for year in contributions.years)
+
+
+@pytest.mark.parametrize(
+    ("login", "error"), [("umbra-labs", NoContributions), ("mia-maintains", TokenRequired)]
+)
+async def test_activity_without_token_recognises_an_organisation(
+    sandbox: Sandbox, login: str, error: type[BannersError]
+) -> None:
+    options = BannerOptions(layout=Layout.ACTIVITY)
+    async with open_client(sandbox.url) as anonymous:
+        before = sandbox.calls()
+        with pytest.raises(error):
+            await fetch_snapshot(anonymous, login, options, clock=utc_now)
+        assert count_requests(sandbox, before) == (2, 0)
 
 
 async def test_sizes_are_the_same_over_both_protocols(

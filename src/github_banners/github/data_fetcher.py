@@ -149,6 +149,19 @@ class DataFetcher:
             self._identify(login, priority), login, self._time_limit
         )
 
+    async def is_organisation(self, login: str) -> bool:
+        """
+        Return whether a login belongs to an organisation: one REST request, with or without a token.
+
+        :raises UnknownUser: GitHub knows no account with this login
+        :raises GitHubUnavailable: the owner can't be fetched
+        """
+        request = self._sender.rest_request(f"/users/{quote(login, safe='')}")
+        fetching = self._sender.send_with_failover(
+            request, parse_owner, priority=Priority.UNKNOWN_LOGIN
+        )
+        return (await self._with_public_errors(fetching, login, self._time_limit)).followers is None
+
     async def _with_public_errors(
         self, fetching: Awaitable[T], name: str, time_limit: timedelta
     ) -> T:

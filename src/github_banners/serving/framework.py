@@ -79,7 +79,7 @@ def error_response(
     """
     problem: dict[str, Any] = {"error": error.public_message}
     if isinstance(error, InvalidInput):
-        field = login_parameter if error.field == "username" else error.field
+        field = login_parameter if error.field == "username" else error.written_field
         problem |= {"field": field, "allowed": error.allowed}
     if isinstance(error, InvalidInput | UnknownRepository) and error.suggestion is not None:
         problem["suggestion"] = error.suggestion
