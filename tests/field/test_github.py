@@ -382,6 +382,30 @@ async def test_fetch_many_reserves_last_points_for_interactive_requests(
     assert api.paths() == ["/graphql"] * is_sent
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "RATE_LIMITED", "path": None},
+        {"type": "rate_limit"},
+        {"message": "API rate limit exceeded for user ID 1."},
+        {"message": "API rate limit already exceeded for user ID 1.", "path": ["nodes", 0]},
+        {"message": "You have exceeded a secondary rate limit.", "extensions": None},
+        {"message": "You have triggered an abuse detection mechanism.", "type": 5},
+    ],
+)
+async def test_fetch_many_after_rate_limit_does_not_ask_the_account_again(
+    error: dict[str, Any],
+) -> None:
+    """Growth 1+: a limit that is known only by its message, or has a path of null."""
+    api = FakeGitHubApi()
+    api.graphql, api.rest = (lambda request: json_response({"errors": [error]})), valid_rest
+    async with open_client(api, TOKEN) as github:
+        batch = BatchFetcher(github, clock=lambda: NOW)
+        results = await batch.fetch_many(OWNERS) + await batch.fetch_many(OWNERS)
+    assert all(isinstance(result, GitHubUnavailable) for result in results)
+    assert api.paths() == ["/graphql"]
+
+
 # ---------------------------------------------------------------------------------- over a real connection
 
 

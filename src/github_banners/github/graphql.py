@@ -180,7 +180,7 @@ class _Owner(msgspec.Struct, rename="camel"):
 
 class _Envelope(msgspec.Struct):
     data: dict[str, msgspec.Raw] | None = None
-    errors: tuple[GraphQLError, ...] | None = None
+    errors: tuple[Any, ...] | None = None
     message: str | None = None
 
 
@@ -320,7 +320,8 @@ def parse_data(
     except DECODE_ERRORS as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
     # A secondary limit comes with status 200 and a bare message.
-    errors = envelope.errors or (GraphQLError(envelope.message),) * bool(envelope.message)
+    entries = envelope.errors or ({"message": envelope.message},) * bool(envelope.message)
+    errors = tuple(map(GraphQLError.from_entry, entries))
     failure = classify_graphql(errors, response.headers, now=now, owner_depth=owner_depth)
     if failure is not None:
         return failure

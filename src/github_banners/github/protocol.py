@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from itertools import takewhile
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -46,6 +47,8 @@ _MAX_MESSAGE_CHARACTERS = 200
 _MAX_POINTS = 1_000_000
 _MAX_NAME_CHARACTERS = 255
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+# REST and GraphQL word it differently.
+_PRIMARY_LIMIT_MESSAGE = re.compile(r"rate limit (already )?exceeded", re.IGNORECASE)
 _LOGIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 
 
@@ -147,6 +150,18 @@ class GraphQLError(msgspec.Struct):
     type: str | None = None
     path: tuple[str | int, ...] = ()
 
+    @classmethod
+    def from_entry(cls, entry: Any) -> "GraphQLError":
+        """Convert a decoded entry, its type to upper case; a field of another JSON type counts as missing."""
+        fields = entry if isinstance(entry, dict) else {}
+        message, kind, path = (fields.get(name) for name in ("message", "type", "path"))
+        steps = path if isinstance(path, list) else []
+        return cls(
+            message if isinstance(message, str) else None,
+            kind.upper() if isinstance(kind, str) else None,
+            tuple(takewhile(lambda step: isinstance(step, str | int), steps)),
+        )
+
 
 def parse_rate_limit(
     response: GitHubResponse, *, resource: Resource, now: datetime
@@ -225,14 +240,16 @@ def classify_graphql(
     None if they only concern single owners (their path has at least `owner_depth` steps), or fields that
     are missing or not visible: the rest of the response is valid.
     """
+    # A limit is about the account, whatever other errors come with it.
+    for error in errors:
+        # GitHub uses both spellings, and `remaining` need not be zero.
+        is_primary = error.type in {"RATE_LIMITED", "RATE_LIMIT"}
+        limit = _classify_limit(error.message or "", headers, is_primary=is_primary, now=now)
+        if limit is not None:
+            return limit
     for error in errors:
         message = error.message or ""
         summary = shorten(message)
-        # GitHub uses both spellings, and `remaining` need not be zero.
-        if error.type in {"RATE_LIMITED", "RATE_LIMIT"}:
-            return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset_at(headers, now=now))
-        if _is_secondary_limit(message):
-            return Failure(FailureKind.SECONDARY_LIMIT, summary, _retry_at(headers, now=now))
         # After these errors, fields anywhere in the response may wrongly be zero.
         if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(message):
             return Failure(FailureKind.TOO_HEAVY, summary)
@@ -277,11 +294,10 @@ def parse_login(login: str) -> str:
 
 
 def _classify_forbidden(response: GitHubResponse, message: str, *, now: datetime) -> Failure:
-    if _is_secondary_limit(message):
-        return Failure(FailureKind.SECONDARY_LIMIT, message, _retry_at(response.headers, now=now))
     is_empty = response.headers.get("x-ratelimit-remaining") == "0"
-    if is_empty or "rate limit exceeded" in message.lower():
-        return Failure(FailureKind.PRIMARY_LIMIT, message, _reset_at(response.headers, now=now))
+    limit = _classify_limit(message, response.headers, is_primary=is_empty, now=now)
+    if limit is not None:
+        return limit
     if "suspended" in message.lower():
         return Failure(FailureKind.SUSPENDED, message)
     if response.status == 429 or "retry-after" in response.headers:
@@ -289,9 +305,16 @@ def _classify_forbidden(response: GitHubResponse, message: str, *, now: datetime
     return Failure(FailureKind.FORBIDDEN, message)
 
 
-def _is_secondary_limit(message: str) -> bool:
-    lowered = message.lower()
-    return "secondary rate limit" in lowered or "abuse detection" in lowered
+def _classify_limit(
+    message: str, headers: Mapping[str, str], *, is_primary: bool, now: datetime
+) -> Failure | None:
+    """Classify a rate limit by GitHub's message; `is_primary` if something else than it shows one."""
+    lowered, summary = message.lower(), shorten(message)
+    if "secondary rate limit" in lowered or "abuse detection" in lowered:
+        return Failure(FailureKind.SECONDARY_LIMIT, summary, _retry_at(headers, now=now))
+    if is_primary or _PRIMARY_LIMIT_MESSAGE.search(message):
+        return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset_at(headers, now=now))
+    return None
 
 
 def _is_overload(message: str) -> bool:
