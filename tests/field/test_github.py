@@ -563,6 +563,30 @@ async def test_fetch_trusts_private_ca_only_with_ssl_cert_file(
             await reason("https://localhost:1", environment={"SSL_CERT_FILE": str(path)})
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://github.test"])
+async def test_requests_of_other_accounts_have_no_cookies_of_the_first(url: str) -> None:
+    """GitHub, or a proxy in front of it, sets cookies with every response."""
+    heads = list[bytes]()
+
+    async def set_cookies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        names = ("session", f"c{len(heads)}")
+        cookies = "".join(f"set-cookie: {name}=x; Path=/; Max-Age=9999\r\n" for name in names)
+        # One whose domain is invalid, and one of an older standard.
+        cookies += "set-cookie: a=b; Domain=..; Expires=x\r\nset-cookie2: c=d; Version=1\r\n"
+        writer.write(f"HTTP/1.1 403 Forbidden\r\n{cookies}content-length: 2\r\n\r\n{{}}".encode())
+
+    async with served(set_cookies) as port:
+        address = url.format(port=port)
+        environment = {"HTTP_PROXY": f"http://127.0.0.1:{port}"}
+        async with open_github_http(timeout=HOUR, api_url=address, environment=environment) as http:
+            for token in (TOKEN, OTHER_TOKEN, TOKEN):
+                await http.get(f"{address}/users/ada", headers={"authorization": f"Bearer {token}"})
+            assert len(http.cookies.jar) == 0
+    assert [OTHER_TOKEN.encode() in head for head in heads] == [False, True, False]
+    assert not [head for head in heads if b"cookie" in head.lower()]
+
+
 async def test_cancelled_tls_handshake_closes_its_connection() -> None:
     """When one of the first two requests fails, the other is cancelled, at times in its handshake."""
     hello, ended = asyncio.Event(), asyncio.Event()
