@@ -224,6 +224,39 @@ async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) 
 
 
 @pytest.mark.parametrize(
+    "node",
+    [
+        changed(name="x\ud83d"),
+        changed(bio="\ude00x"),
+        with_repository(description="x\ud83d", name="\ud83d\ud83d"),
+    ],
+    ids=["name", "ignored text", "repository"],
+)
+async def test_fetch_many_with_half_a_surrogate_pair_costs_one_request(node: Any) -> None:
+    results, api = await Scene(graphql(node)).run()
+    assert all(isinstance(result, OwnerRepositories) for result in results.values())
+    assert api.paths() == ["/graphql"]
+
+
+async def test_fetch_with_half_a_surrogate_pair_has_every_repository() -> None:
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/repos"):
+            owner = {"id": 1, "login": "Ada", "name": "A\ud83d", "bio": "\ude00", "public_repos": 2}
+            return json_response(owner)
+        return json_response(
+            [{"id": 1, "name": "a", "description": "x\ud83d"}, {"id": 2, "name": "\ud83d"}]
+        )
+
+    api = FakeGitHubApi()
+    api.rest = respond
+    async with open_client(api) as github:
+        fetched = await github.fetch("Ada")
+    assert fetched.owner.display_name == "A\ufffd"
+    assert [repository.name for repository in fetched.repositories] == ["a", "\ufffd"]
+    assert len(api.requests) == 2
+
+
+@pytest.mark.parametrize(
     "respond",
     [
         rest_failing_with(404),

@@ -587,7 +587,7 @@ CASES = [
     ),
     Case(
         "github: what an error says",
-        ("github.protocol:_error_message",),
+        ("github.protocol:_decode_error",),
         lambda body: repr(
             protocol.classify(GitHubResponse(403, {}, body), resource=Resource.CORE, now=NOW)
         ),
@@ -752,3 +752,19 @@ async def test_parser_with_hostile_input_raises_only_own_errors(case: Case) -> N
                 wrong[name] = f"{type(error).__name__}: {str(error)[:100]}"
     assert count >= 20
     assert wrong == {}
+
+
+GITHUB_JSON = [
+    case
+    for case in CASES
+    if case.name.startswith("github: ") and isinstance(case.good, bytes) and b"{" in case.good
+]
+
+
+@pytest.mark.parametrize("case", GITHUB_JSON, ids=lambda case: case.name)
+@pytest.mark.parametrize("escape", [rb"\ud83d", rb"\uDE00", rb"\\\uD83D\u0041", rb"\uDE00\uD83D"])
+def test_parser_of_github_accepts_half_a_surrogate_pair(case: Case, escape: bytes) -> None:
+    """RFC 8259 (8.2) allows it, in any text."""
+    body = case.good.replace(b"{", b'{"x' + escape + b'": 1, ', 1)
+    assert len(GITHUB_JSON) > 10
+    assert not isinstance(case.parse(body), Failure)

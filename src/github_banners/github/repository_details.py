@@ -25,6 +25,7 @@ from github_banners.github.protocol import (
     FailureKind,
     GitHubResponse,
     Id,
+    build_decode,
     clean_name,
     shorten,
 )
@@ -89,8 +90,8 @@ class _DetailsBody(msgspec.Struct):
     license: _License | None = None
 
 
-_decode_repository = msgspec.json.Decoder(_Details | None).decode
-_decode_body = msgspec.json.Decoder(_DetailsBody).decode
+_decode_repository = build_decode(msgspec.json.Decoder(_Details | None))
+_decode_body = build_decode(msgspec.json.Decoder(_DetailsBody))
 
 
 def build_repository_query(owner: Owner, name: str) -> Query:

@@ -26,6 +26,7 @@ from github_banners.github.protocol import (
     Id,
     RateLimit,
     Resource,
+    build_decode,
     build_rate_limit,
     clean_name,
     clean_text,
@@ -138,11 +139,11 @@ class TokenInfo:
     expires_at: datetime | None = None
 
 
-_decode_rate_limit = msgspec.json.Decoder(_RateLimitBody).decode
-_decode_owner = msgspec.json.Decoder(_OwnerBody).decode
-_decode_repositories = msgspec.json.Decoder(tuple[_RepositoryBody, ...]).decode
-_decode_records = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
-_decode_repository = msgspec.json.Decoder(_RepositoryBody).decode
+_decode_rate_limit = build_decode(msgspec.json.Decoder(_RateLimitBody))
+_decode_owner = build_decode(msgspec.json.Decoder(_OwnerBody))
+_decode_repositories = build_decode(msgspec.json.Decoder(tuple[_RepositoryBody, ...]))
+_decode_records = build_decode(msgspec.json.Decoder(tuple[msgspec.Raw, ...]))
+_decode_repository = build_decode(msgspec.json.Decoder(_RepositoryBody))
 
 
 def parse_owner(response: GitHubResponse) -> OwnerProfile | Failure:
