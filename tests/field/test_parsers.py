@@ -475,7 +475,12 @@ CASES = [
     ),
     Case(
         "github: an owner over REST",
-        ("github.rest:_decode_owner",),
+        (
+            "github.rest:_decode_owner",
+            "github.rest:_decode_node_id",
+            "github.rest:_decode_count",
+            "github.protocol:decode_text",
+        ),
         lambda body: rest.parse_owner(make_response(body)),
         dump({"id": 4, "login": "ada", "node_id": "U", "name": "Ada", "public_repos": 1}),
     ),
@@ -517,7 +522,7 @@ CASES = [
     ),
     Case(
         "github: a repository over REST",
-        ("github.repository_details:_decode_body",),
+        ("github.repository_details:_decode_body", "github.repository_details:_decode_license"),
         lambda body: details.parse_repository_body(make_response(body), owner_id=1),
         dump(repository_body()),
     ),
@@ -529,7 +534,11 @@ CASES = [
     ),
     Case(
         "github: what is left of a budget",
-        ("github.rest:_decode_rate_limit", "github.rest:_BudgetBody.to_rate_limit"),
+        (
+            "github.rest:_decode_rate_limit",
+            "github.rest:_decode_budget",
+            "github.rest:_BudgetBody.to_rate_limit",
+        ),
         lambda body: rest.parse_token_info(make_response(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),
     ),

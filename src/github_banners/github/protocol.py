@@ -145,6 +145,10 @@ ABSENT_TYPES = {"NOT_FOUND", "FORBIDDEN"}
 """GraphQL error types that explain a null; the rest of the response is valid."""
 
 
+NULL = msgspec.Raw(b"null")
+"""Default of a field that `decode_optional` decodes."""
+
+
 class _ErrorBody(msgspec.Struct):
     message: str = ""
 
@@ -169,10 +173,19 @@ def build_decode(decoder: msgspec.json.Decoder[T]) -> Callable[[bytes | msgspec.
     return decode
 
 
+def decode_optional(field: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T | None:
+    """Decode a field that is not essential; None if it is missing, null or invalid."""
+    try:
+        return decode(field)
+    except DECODE_ERRORS:
+        return None
+
+
 def _replace_lone(escape: re.Match[bytes]) -> bytes:
     return escape[0] if escape[2] is None else escape[1] + rb"\ufffd"
 
 
+decode_text = build_decode(msgspec.json.Decoder(str))
 _decode_error = build_decode(msgspec.json.Decoder(_ErrorBody))
 
 
