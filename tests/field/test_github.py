@@ -313,6 +313,22 @@ async def test_fetch_many_with_deeply_nested_response_fetches_that_owner_over_re
     assert all(isinstance(result, OwnerRepositories) for result in results.values())
 
 
+async def test_fetch_many_with_invalid_redirect_names_it_for_that_owner_only() -> None:
+    """An address that can't be parsed was an error of our own, after which all were asked singly."""
+
+    def redirect(request: httpx2.Request) -> httpx2.Response:
+        if "/7" in request.url.path:
+            return json_response({}, status=301, headers={"location": "https:////["})
+        return valid_rest(request)
+
+    results, api = await Scene(graphql(None), redirect).run()
+    assert [
+        number for number, result in results.items() if not isinstance(result, OwnerRepositories)
+    ] == [ODD]
+    assert isinstance(results[ODD], GitHubUnavailable)
+    assert len(api.requests) <= 10
+
+
 async def test_fetch_many_with_repeated_cursor_follows_it_once() -> None:
     """F18: the loop used up the hourly budget in seconds."""
     pages = {"hasNextPage": True, "endCursor": "c"}
@@ -722,13 +738,32 @@ def test_proxy_from_environment_no_proxy(no_proxy: str, url: str, is_direct: boo
     assert (proxy_from_environment(url, environment) is None) == is_direct
 
 
-@pytest.mark.parametrize("address", ["socks5://u:s3cret@x:1", "http://[s3cret", "ftp://s3cret@x"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("socks5://u:s3cret@x:1", "http://[s3cret", "ftp://s3cret@x"),
+        *(f"http://user:12{sign}s3cret@proxy:3128" for sign in "#/?"),
+        *(f"user:12{sign}s3cret@proxy:3128" for sign in "#/?"),
+        *("http://user:#s3cret@proxy", "http://s3cret:1/@proxy:3128", "http://x:1/s3cret"),
+    ],
+)
 def test_proxy_from_environment_with_invalid_url_hides_its_password(address: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         proxy_from_environment("https://api.github.com", {"HTTPS_PROXY": address})
     assert "HTTPS_PROXY" in str(caught.value)
-    assert "s3cret" not in str(caught.value)
+    assert not [part for part in ("s3cret", "12", "user:") if part in str(caught.value)]
+    assert "%23" in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_proxy_from_environment_with_encoded_password_decodes_it() -> None:
+    environment = {"HTTPS_PROXY": "http://user:12%23s3%2Fc%3Fret@proxy:3128/"}
+    proxy = proxy_from_environment("https://api.github.com", environment)
+    assert proxy is not None
+    assert (str(proxy.url).rstrip("/"), proxy.auth) == (
+        "http://proxy:3128",
+        ("user", "12#s3/c?ret"),
+    )
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
