@@ -1,4 +1,4 @@
-# The commands of development. They need Python 3.11 to 3.14 and nothing else.
+# The commands of development. They need Python 3.11 to 3.14 with venv, and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -141,11 +141,13 @@ prometheus-check: ## test the alerts in deploy/prometheus; needs promtool
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
-# All packages are pinned by hash; the project itself is built without downloads.
+# All packages are pinned by hash; the project itself is built without downloads. An interrupted or failed
+# `python -m venv` leaves a folder with Python but without pip, which comes last.
 $(RUNTIME): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
 		{ echo "Python 3.11, 3.12, 3.13 or 3.14 is required: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
-	@test -x $(BIN)/python || { echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/pip || { echo "Creating $(VENV)"; $(PYTHON) -m venv --clear $(VENV); } || \
+		{ echo "Creating $(VENV) failed. On Debian and Ubuntu it needs a package: apt install python3-venv" >&2; exit 2; }
 	@echo "Installing packages (about 60 MB, once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

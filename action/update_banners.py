@@ -23,7 +23,13 @@ _AUTHOR = "github-actions[bot]"
 _EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 _NO_SUCH_REFERENCE = 2
 _CHANGED_MEANWHILE = re.compile(r"\[rejected\]|cannot lock ref|failed to update ref")
-_REFUSED_ACCESS = re.compile(r"error: 40[13]|denied|Repository not found|could not read Username")
+_REJECTED_TOKEN = re.compile(r"error: 401|could not read Username|Authentication failed")
+_REFUSED_ACCESS = re.compile(r"error: 403|denied|Repository not found")
+# https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# Settings of the service that drawing reads too; what a job sets under these names is for something else.
+_OTHER_SETTINGS = ("GITHUB_TOKENS_FILE", "LOG_FORMAT", "LOG_LEVEL", "REQUEST_TIMEOUT")
+_DEFAULT_MESSAGE = "Update banners"
 
 
 class ActionError(Exception):
@@ -39,10 +45,13 @@ def main() -> None:
         drawings.mkdir()
         try:
             branch = _find_branch(os.environ)
-            problems += _draw(drawings)
+            token = read_token(os.environ)
+            problems += _draw(drawings, token=token)
             if any(drawings.iterdir()):
-                repository = Repository.from_environment(Path(folder) / "repository", os.environ)
-                message = os.environ.get("BANNERS_MESSAGE") or "Update banners"
+                repository = Repository.from_environment(
+                    Path(folder) / "repository", os.environ, token=token
+                )
+                message = os.environ.get("BANNERS_MESSAGE", "").strip() or _DEFAULT_MESSAGE
                 commit = repository.publish(drawings, branch=branch, message=message)
                 print(f"Pushed {commit} to {branch}." if commit else "No banner has changed.")
         except ActionError as error:
@@ -57,10 +66,13 @@ def _find_branch(environment: Mapping[str, str]) -> str:
     """
     Return the branch of the input, or that of the run.
 
-    :raises ActionError: the run belongs to a tag or a pull request
+    :raises ActionError: the input is another reference, or the run belongs to a tag or a pull request
     """
     if branch := environment.get("BANNERS_BRANCH", "").strip():
-        return branch.removeprefix("refs/heads/")
+        name = branch.removeprefix("refs/heads/")
+        if name == "HEAD" or name.startswith("refs/"):
+            raise ActionError(f"The input branch must name a branch, such as main, not {branch!r}.")
+        return name
     reference = environment.get("GITHUB_REF", "")
     if not reference.startswith("refs/heads/"):
         raise ActionError(
@@ -69,17 +81,35 @@ def _find_branch(environment: Mapping[str, str]) -> str:
     return reference.removeprefix("refs/heads/")
 
 
-def _draw(folder: Path) -> list[str]:
+def read_token(environment: Mapping[str, str]) -> str:
+    """
+    Return the token of the input, without blanks and line ends around it.
+
+    :raises ActionError: it is empty, or can't be a token
+    """
+    token = environment.get("GITHUB_TOKENS", "").strip()
+    if not token:
+        raise ActionError("The input token is empty: does the secret that it is read from exist?")
+    if _TOKEN.fullmatch(token) is None:
+        raise ActionError("The input token contains a character that no token can have.")
+    return token
+
+
+def _draw(folder: Path, *, token: str) -> list[str]:
     """Draw the banners of the list into a folder; return a sentence for each that failed."""
     banners = os.environ.get("BANNERS", "")
-    if not banners.strip():
-        return ["The input banners is empty: write one banner per line, such as banner.svg."]
+    lines = [line.strip() for line in banners.splitlines()]
+    if all(not line or line.startswith("#") for line in lines):
+        state = "lists no banner" if any(lines) else "is empty"
+        return [f"The input banners {state}: write one banner per line, such as banner.svg."]
+    variables = {name: text for name, text in os.environ.items() if name not in _OTHER_SETTINGS}
     result = subprocess.run(
         [
             # -P: a checkout in the working directory must not replace modules.
             *(sys.executable, "-P", "-m", "github_banners", "render-list", "-"),
             *("--user", os.environ.get("BANNERS_USERNAME", ""), "--folder", str(folder)),
         ],
+        env=variables | {"GITHUB_TOKENS": token},
         input=banners,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -103,7 +133,9 @@ class Repository:
     variables: Mapping[str, str] = field(repr=False)
 
     @classmethod
-    def from_environment(cls, folder: Path, environment: Mapping[str, str]) -> "Repository":
+    def from_environment(
+        cls, folder: Path, environment: Mapping[str, str], *, token: str
+    ) -> "Repository":
         """
         Create the local repository for the GitHub repository that the workflow runs in.
 
@@ -112,7 +144,6 @@ class Repository:
         if shutil.which("git") is None:
             raise ActionError("git is not installed on the runner: install it in a step before.")
         server, name = environment["GITHUB_SERVER_URL"], environment["GITHUB_REPOSITORY"]
-        token = environment.get("GITHUB_TOKENS", "")
         credentials = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         # In variables, unlike arguments and files, other users and later steps can't read the token.
         configuration = {
@@ -206,11 +237,14 @@ class Repository:
     def _explain(self, result: subprocess.CompletedProcess[str], task: str) -> str:
         """Return a sentence for a failed call of the remote repository."""
         lines = [line for line in result.stderr.splitlines() if line.strip()]
+        remarks = [line.removeprefix("remote: ") for line in lines if line.startswith("remote: ")]
+        remark = f" ({remarks[0].rstrip('. ')})" if remarks else ""
+        if any(_REJECTED_TOKEN.search(line) for line in lines):
+            return (
+                f"Can't {task}: the server rejects the token{remark}. Set the input token to one that"
+                " has not expired, or leave it out."
+            )
         if any(_REFUSED_ACCESS.search(line) for line in lines):
-            remarks = [
-                line.removeprefix("remote: ") for line in lines if line.startswith("remote: ")
-            ]
-            remark = f" ({remarks[0].rstrip('. ')})" if remarks else ""
             return (
                 f"The token may not {task}{remark}: give the job of the workflow"
                 " `permissions: contents: write`, or set the input token."

@@ -4,7 +4,7 @@ Check that a tag can be released, and print its section of CHANGELOG.md.
     python scripts/release_notes.py v0.1.0 >notes.md
 
 Exits with code 1 and a reason if the version of the package is another, CHANGELOG.md has no dated section of
-the version, or the placeholder of the repository's owner is still in a published file.
+the version, or the placeholder of the repository's account is still in an address.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PLACEHOLDER = "OWNER/github-banners"
-PUBLISHED = ("pyproject.toml", "README.md")
+PUBLISHED = ("pyproject.toml", "*.md", "docs/*.md", ".github/**/*.yml")
+# Does not match itself, so a replacement in all files leaves it as it is.
+_PLACEHOLDER = re.compile(r"\bOWNER/")
 _VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 _SECTION = re.compile(
     r"^## \[([^]]+)\] - \d{4}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)", re.MULTILINE | re.DOTALL
@@ -34,9 +35,16 @@ def release_notes(tag: str, *, root: Path = ROOT) -> str:
     version = match[1] if (match := _VERSION.search(source)) else None
     if tag != f"v{version}":
         raise NotReleasable(f"the tag is {tag}, and the version in src/github_banners is {version}")
-    for name in PUBLISHED:
-        if PLACEHOLDER in (root / name).read_text(encoding="utf-8"):
-            raise NotReleasable(f"{name}: replace OWNER by the account of this repository")
+    unfinished = [
+        str(path.relative_to(root))
+        for pattern in PUBLISHED
+        for path in sorted(root.glob(pattern))
+        if _PLACEHOLDER.search(path.read_text(encoding="utf-8"))
+    ]
+    if unfinished:
+        raise NotReleasable(
+            f"{', '.join(unfinished)}: replace OWNER by the account of this repository"
+        )
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     sections: dict[str, str] = dict(_SECTION.findall(changelog))
     notes = sections.get(str(version), "").strip()

@@ -96,9 +96,10 @@ class InvalidInput(BannersError):
     """
     An input value is not allowed.
 
-    `field` names the input, `value` is the invalid value as text, `allowed` lists the allowed values
-    or holds one phrase that describes them. `find_suggestion` replaces the default search for the
-    closest allowed value; it is called only when `suggestion` is read.
+    `field` names the input, `written_field` is the alias under which it was given, if it was one;
+    `value` is the invalid value as text, `allowed` lists the allowed values or holds one phrase that
+    describes them. `find_suggestion` replaces the default search for the closest allowed value; it is
+    called only when `suggestion` is read.
     """
 
     status = 400
@@ -114,7 +115,7 @@ class InvalidInput(BannersError):
         find_suggestion: Callable[[], str | None] | None = None,
     ) -> None:
         super().__init__(f"{field} can't be {value!r}")
-        self.field = field
+        self.field = self.written_field = field
         self.value = value
         self.allowed = tuple(allowed)
         self._find_suggestion = find_suggestion

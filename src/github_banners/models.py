@@ -184,12 +184,12 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
     `version` rises whenever numbers, login or display name change; 0 means not stored yet. If
     `is_deleted`, the owner no longer exists on GitHub and the numbers are the last known ones.
-    `followers` are None if they are unknown, and for organisations. Without `has_numbers`, only the
-    identity of the owner has been fetched: all numbers are 0.
+    `followers` are None if they are unknown or hidden, and for organisations. Without `has_numbers`,
+    only the identity of the owner has been fetched: all numbers are 0.
 
     The other fields are set only for banners that show them. `language_sizes` maps languages to
-    bytes, largest first; the name "" stands for those that GitHub did not list. Without `activity`,
-    `contribution_access` says why there is none.
+    bytes, largest first; the name "" stands for those that GitHub did not list. Without `activity` or
+    `followers`, `contribution_access` says why there are none.
     """
 
     owner: Owner

@@ -15,7 +15,14 @@ from typing import TextIO
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.errors import ConfigurationError, NotFound, Unavailable, UnknownRepository
+from github_banners.errors import (
+    ConfigurationError,
+    NoContributions,
+    NotFound,
+    TokenRequired,
+    Unavailable,
+    UnknownRepository,
+)
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.data_fetcher import DataFetcher
@@ -32,6 +39,7 @@ from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.settings import Settings
 from github_banners.stats.banner_data import complete, suggest_repository, to_shown_data
 from github_banners.stats.data_fetch import DataRequest, fetch_data
+from github_banners.stats.selection import find_counted_forks
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"
@@ -107,7 +115,8 @@ async def fetch_snapshot(
         snapshot = without_numbers(await fetcher.identify(login))
     data = {}
     for kind in needs - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}:
-        request = DataRequest(snapshot.owner, kind, options.repo or "")
+        forks = find_counted_forks(repositories, options)
+        request = DataRequest(snapshot.owner, kind, options.repo or "", forks=forks)
         fetched_at = clock()
         try:
             content = await fetch_data(fetcher, request, repositories=repositories)
@@ -116,7 +125,13 @@ async def fetch_snapshot(
             suggestion = suggest_repository(error.name, others.repositories)
             raise UnknownRepository(error.name, suggestion) from error
         data[kind] = to_shown_data(content, fetched_at)
-    return complete(snapshot, options, data, repositories)
+    try:
+        return complete(snapshot, options, data, repositories)
+    except TokenRequired as error:
+        # A token would not help an organisation.
+        if snapshot.has_numbers or not await fetcher.is_organisation(login):
+            raise
+        raise NoContributions(login) from error
 
 
 def encode_for_path(path: Path, svg: bytes) -> bytes:

@@ -44,10 +44,11 @@ def github() -> Iterator[Running]:
 
 @dataclass
 class Runner:
-    """A runner with an installed action, and the repository `octo/profile`."""
+    """A runner with an installed action, and the repository `octo/profile`; `variables` of the job."""
 
     folder: Path
     api_url: str
+    variables: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,6 +83,7 @@ class Runner:
             GITHUB_REF=ref,
             GITHUB_OUTPUT=str(output),
             PYTHONPATH=str(CHECKOUT / "src"),
+            **self.variables,
             **{name: _evaluate(text, values) for name, text in step["env"].items()},
         )
         result = subprocess.run(
@@ -144,12 +146,33 @@ def test_action_with_failing_banner_commits_the_others(runner: Runner) -> None:
     assert runner.git("log", "--format=%s", "drawn") == "Draw"
 
 
+def test_action_ignores_blanks_around_inputs_and_variables_of_the_job(runner: Runner) -> None:
+    runner.variables = {"PORT": "abc", "LOG_LEVEL": "trace", "REQUEST_TIMEOUT": "30"}
+    result = runner.update(banners="banner.svg", token="ghs_sandbox\n", message=" \n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert runner.git("log", "--format=%s", "main") == "Update banners"
+
+
 @pytest.mark.parametrize(
     ("ref", "inputs", "errors"),
     [
         ("refs/pull/1/merge", {"banners": "a.svg"}, ["refs/pull/1/merge: set the input branch"]),
         ("refs/tags/v1", {"banners": "a.svg"}, ["refs/tags/v1: set the input branch"]),
         ("refs/heads/main", {"banners": " \n"}, ["The input banners is empty"]),
+        ("refs/heads/main", {"banners": "# only\n"}, ["The input banners lists no banner"]),
+        ("refs/heads/main", {"banners": "a.svg", "token": "gh s"}, ["The input token contains"]),
+        ("refs/heads/main", {"banners": "a.svg", "token": " \n"}, ["The input token is empty"]),
+        ("refs/heads/main", {"banners": "a.svg", "branch": "HEAD"}, ["The input branch must"]),
+        (
+            "refs/heads/main",
+            {"banners": "a.svg", "branch": "refs/tags/v1"},
+            ["The input branch must name a branch, such as main, not 'refs/tags/v1'."],
+        ),
+        (
+            "refs/heads/main",
+            {"banners": "b.svg\nb.svg/c.svg\nd.svg theme=nope"},
+            ["Line 2: b.svg/c.svg", "Line 3: theme can't be 'nope'"],
+        ),
         (
             "refs/heads/main",
             {"banners": '../a.svg\n$(touch x) `touch x`"; touch x;\n100%25.gif'},
@@ -198,9 +221,9 @@ def test_documented_workflow_is_usable(page: str) -> None:
     example = re.search(r"```yaml\n(on:.*?)```", text, re.DOTALL)
     assert example is not None
     job = yaml.safe_load(example[1])["jobs"]["banners"]
-    path, _, ref = job["uses"].removeprefix("OWNER/github-banners/").partition("@")
-    assert (CHECKOUT / path).is_file()
-    assert ref
+    uses = re.fullmatch(r"[^/]+/github-banners/(.+)@.+", job["uses"])
+    assert uses is not None
+    assert (CHECKOUT / uses[1]).is_file()
     assert job["permissions"] == WORKFLOW["jobs"]["banners"]["permissions"]
     assert job["with"].keys() <= WORKFLOW_CALL["inputs"].keys()
     banners, problems = parse_banner_list(job["with"]["banners"], user="mia")

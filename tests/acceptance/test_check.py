@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from github_banners import __version__
 from tests.acceptance.fault_checks import post_banner
 from tests.acceptance.processes import (
     Running,
@@ -78,6 +79,7 @@ def test_check_aligns_columns(github: Running, data_dir: Path) -> None:
         PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
     )
     lines = run("check", env=env).stdout.splitlines()
+    assert re.match(rf"version +github-banners {re.escape(__version__)}, Python 3\.\d+\.", lines[0])
     head = next(line for line in lines if line.startswith("token "))
     rows = lines[lines.index(head) + 1 : lines.index("", lines.index(head))]
     assert len(rows) == 3
@@ -107,11 +109,18 @@ def test_check_with_invalid_settings_names_them_and_sends_nothing() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+                "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-1",
+            },
+            "not recorded: OpenTelemetry rejects one of the variables OTEL_*",
+        ),
         ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not respond"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )
-def test_check_with_unreachable_backends_names_them(
+def test_check_with_unusable_backends_names_them(
     github: Running, data_dir: Path, settings: dict[str, str], words: str
 ) -> None:
     base = {

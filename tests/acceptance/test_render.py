@@ -143,6 +143,7 @@ def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
 def test_render_list_writes_files_and_reports_each_failure(
     env: dict[str, str], tmp_path: Path
 ) -> None:
+    env = {**env, "PORT": "abc", "SOFT_TTL": "soon"}  # settings of serving do not matter
     banner_list = tmp_path / "list.txt"
     banner_list.write_bytes(
         b"\xef\xbb\xbfbanner.svg\n'a folder/card.png' layout=card\ngone.svg username=nobody-of-this\n"

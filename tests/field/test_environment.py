@@ -337,6 +337,16 @@ def test_e16_serve_without_fcntl_gives_one_sentence(command: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_openapi_document_and_page_without_docstrings_are_built() -> None:
+    """PYTHONOPTIMIZE=2 removes docstrings, from which descriptions are taken."""
+    program = (
+        "from github_banners.api.openapi import OPTIONS, option_schema;"
+        "print(len([option_schema(name) for name in OPTIONS]) == len(OPTIONS))"
+    )
+    ended = subprocess.run([sys.executable, "-OO", "-c", program], capture_output=True, check=False)
+    assert (ended.stdout, ended.stderr) == (b"True\n", b"")
+
+
 def test_e16_render_without_fcntl_works() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, "render", "no/login"],

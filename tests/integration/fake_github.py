@@ -31,6 +31,7 @@ class FakeGitHub:
 
     `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
     known years that each call for contributions passed, `known_at` their time. With `raises` set, every call raises it.
+    Without `has_token`, sizes are those of the requested repositories, up to `max_sizes`.
     """
 
     clock: Callable[[], datetime]
@@ -39,6 +40,7 @@ class FakeGitHub:
     lists: dict[int, tuple[Repository, ...]] = field(default_factory=dict)
     followers: int | None = None
     has_token: bool = True
+    max_sizes: int = 40
     contributions: dict[int, Contributions] = field(default_factory=dict)
     sizes: dict[int, tuple[RepositoryLanguages, ...]] = field(default_factory=dict)
     details: dict[int, RepositoryDetails] = field(default_factory=dict)
@@ -107,8 +109,13 @@ class FakeGitHub:
         *,
         priority: Priority = Priority.KNOWN_OWNER,
     ) -> tuple[RepositoryLanguages, ...]:
+        if not self.has_token and len(repositories) > self.max_sizes:
+            raise TokenRequired
         await self._wait(f"sizes of {owner.login}")
-        return self.sizes[owner.id]
+        if self.has_token:
+            return self.sizes[owner.id]
+        requested = {repository.id for repository in repositories}
+        return tuple(sizes for sizes in self.sizes[owner.id] if sizes.repository_id in requested)
 
     async def fetch_repository(
         self,

@@ -53,6 +53,7 @@ ACTIVITY = BannerOptions(layout=Layout.ACTIVITY)
 CLASSIC = BannerOptions()
 COMMITS = BannerOptions(show=(ShownNumber.COMMITS, ShownNumber.STARS))
 FOLLOWERS = BannerOptions(show=(ShownNumber.FOLLOWERS,))
+FOLLOWERS_AND_COMMITS = (ShownNumber.FOLLOWERS, ShownNumber.COMMITS)
 BY_SIZE = BannerOptions(count_by=CountBy.BYTES)
 REPOSITORY = BannerOptions(layout=Layout.REPOSITORY, repo="linux")
 
@@ -291,6 +292,46 @@ async def test_contributions_that_can_not_be_read_are_explained(
     snapshot = await scene.preview(COMMITS)
     assert (snapshot.activity, snapshot.contribution_access) == (None, access)
     assert snapshot.stats.total_stars == 107
+
+
+async def test_followers_of_a_private_profile_are_hidden(scene: Scene) -> None:
+    scene.github.contributions[7] = Contributions(access=ContributionAccess.HIDDEN)
+    scene.github.followers = 0
+    with_stars = BannerOptions(show=(*FOLLOWERS_AND_COMMITS, ShownNumber.STARS))
+    snapshot = await scene.preview(with_stars)
+    assert (snapshot.followers, snapshot.contribution_access) == (None, ContributionAccess.HIDDEN)
+    name = await scene.create(with_stars)
+    scene.github.lists[7] = (LINUX,)
+    scene.now += HOUR
+    await scene.refresher.refresh_batch()
+    assert await scene.publish() == [name]
+    assert scene.published[name].followers is None
+    alone = BannerOptions(show=FOLLOWERS_AND_COMMITS)
+    with pytest.raises(ContributionsHidden):
+        await scene.preview(alone)
+    with pytest.raises(ContributionsHidden):
+        await scene.create(alone)
+
+
+async def test_no_followers_of_a_visible_profile_are_shown_as_zero(scene: Scene) -> None:
+    scene.github.followers = 0
+    for show in (FOLLOWERS_AND_COMMITS, (ShownNumber.FOLLOWERS,)):
+        assert (await scene.preview(BannerOptions(show=show))).followers == 0
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+async def test_followers_of_an_organisation_are_explained(scene: Scene, has_token: bool) -> None:
+    access = ContributionAccess.ORGANISATION
+    scene.github.has_token, scene.github.followers = has_token, None
+    scene.github.contributions[7] = Contributions(access=access)
+    for show in ((ShownNumber.FOLLOWERS,), FOLLOWERS_AND_COMMITS):
+        with pytest.raises(NoContributions):
+            await scene.preview(BannerOptions(show=show))
+        with pytest.raises(NoContributions):
+            await scene.create(BannerOptions(show=show))
+        shown = await scene.preview(BannerOptions(show=(*show, ShownNumber.STARS)))
+        assert (shown.followers, shown.activity, shown.contribution_access) == (None, None, access)
+    assert await scene.fetch_value("select count(*) from banners") == 0
 
 
 async def test_contributions_without_token_are_left_out_until_there_is_one(scene: Scene) -> None:

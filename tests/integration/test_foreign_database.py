@@ -61,5 +61,5 @@ def test_sandbox_without_extras_says_what_to_install() -> None:
         [sys.executable, "-c", code, "sandbox"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "github-banners[sandbox]" in result.stderr
+    assert "in a checkout by pip install '.[sandbox]'" in result.stderr
     assert "Traceback" not in result.stderr

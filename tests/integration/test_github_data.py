@@ -5,10 +5,18 @@ from typing import Any
 
 import pytest
 
-from github_banners.errors import GitHubUnavailable, TokenRequired, UnknownRepository
+from github_banners.errors import (
+    BannersError,
+    GitHubUnavailable,
+    NoContributions,
+    TokenRequired,
+    UnknownRepository,
+)
 from github_banners.github.client import GitHubClient
 from github_banners.github.data_fetcher import DataFetcher
-from github_banners.models import ContributionAccess, Contributions
+from github_banners.models import ContributionAccess, Contributions, utc_now
+from github_banners.options import BannerOptions, Layout, parse_options
+from github_banners.render_once import fetch_snapshot
 from tests.integration.test_github import FIRST, Sandbox, count_requests, open_client, started
 
 VETERAN = "vera-veteran"
@@ -89,24 +97,55 @@ async def test_access_to_contributions(
     assert not any(any(year.days) for year in contributions.years)
 
 
+@pytest.mark.parametrize(
+    ("login", "error"), [("umbra-labs", NoContributions), ("mia-maintains", TokenRequired)]
+)
+async def test_activity_without_token_recognises_an_organisation(
+    sandbox: Sandbox, login: str, error: type[BannersError]
+) -> None:
+    options = BannerOptions(layout=Layout.ACTIVITY)
+    async with open_client(sandbox.url) as anonymous:
+        before = sandbox.calls()
+        with pytest.raises(error):
+            await fetch_snapshot(anonymous, login, options, clock=utc_now)
+        assert count_requests(sandbox, before) == (2, 0)
+
+
 async def test_sizes_are_the_same_over_both_protocols(
     sandbox: Sandbox, github: GitHubClient, fetcher: DataFetcher
 ) -> None:
     fetched = await github.fetch("mia-maintains")
-    originals = {repository.id for repository in fetched.repositories if not repository.is_fork}
+    originals = [repository for repository in fetched.repositories if not repository.is_fork]
+    original_ids = {repository.id for repository in originals}
     before = sandbox.calls()
     by_graphql = await fetcher.fetch_language_sizes(fetched.owner, fetched.repositories)
     assert count_requests(sandbox, before) == (0, 1)
     before = sandbox.calls()
     async with open_client(sandbox.url) as anonymous:
-        by_rest = await DataFetcher(anonymous).fetch_language_sizes(
-            fetched.owner, fetched.repositories
-        )
+        by_rest = await DataFetcher(anonymous).fetch_language_sizes(fetched.owner, originals)
     assert count_requests(sandbox, before) == (len(originals), 0)
     assert len(by_graphql) == len(fetched.repositories)
     assert {sizes.repository_id: sizes for sizes in by_rest} == {
-        sizes.repository_id: sizes for sizes in by_graphql if sizes.repository_id in originals
+        sizes.repository_id: sizes for sizes in by_graphql if sizes.repository_id in original_ids
     }
+
+
+async def test_sizes_with_forks_are_the_same_without_a_token(github: GitHubClient) -> None:
+    options = parse_options(
+        {"layout": "languages", "count_by": "bytes", "include": "forks,archived"}
+    )
+    snapshot = await fetch_snapshot(github, "finn-forks", options, clock=utc_now)
+    with started() as sandbox:  # its rate limit without a token is not used by other tests
+        async with open_client(sandbox.url) as anonymous:
+            # A profile, its list and 18 forks; of 60 requests 20 are reserved for others.
+            for requests in (20, 40):
+                shown = await fetch_snapshot(anonymous, "finn-forks", options, clock=utc_now)
+                assert shown.language_sizes == snapshot.language_sizes
+                assert sandbox.calls()["rest"] == requests
+            with pytest.raises(TokenRequired):
+                await fetch_snapshot(anonymous, "finn-forks", options, clock=utc_now)
+            assert sandbox.calls()["rest"] == 42
+    assert len((snapshot.language_sizes or {}).keys() - {""}) == 21
 
 
 async def test_sizes_of_a_thousand_repositories_cost_ten_points(

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from update_banners import ActionError, Repository
+from update_banners import ActionError, Repository, read_token
 
 OLD, NEW = b"<svg>old</svg>", b"<svg>new</svg>"
 TOKEN = "ghs_secret"
@@ -79,10 +79,9 @@ def open_repository(tmp_path: Path, server: str, **variables: str) -> Repository
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "GITHUB_SERVER_URL": server,
         "GITHUB_REPOSITORY": "mia/mia",
-        "GITHUB_TOKENS": TOKEN,
         **variables,
     }
-    return Repository.from_environment(tmp_path / "repository", environment)
+    return Repository.from_environment(tmp_path / "repository", environment, token=TOKEN)
 
 
 @pytest.fixture
@@ -259,21 +258,36 @@ def refusing_server() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_publish_without_rights_names_the_permission(
-    tmp_path: Path, drawings: Path, refusing_server: str, status: int
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(401, "rejects the token"), (403, "`permissions: contents: write`")],
+)
+def test_publish_without_rights_gives_advice(
+    tmp_path: Path, drawings: Path, refusing_server: str, status: int, advice: str
 ) -> None:
     RefusingHandler.status = status
     RefusingHandler.credentials.clear()
     repository = open_repository(tmp_path, refusing_server)
     with pytest.raises(ActionError) as failure:
         repository.publish(drawings, branch="main", message="Update")
-    assert "`permissions: contents: write`" in str(failure.value)
+    assert advice in str(failure.value)
+    assert ("permissions" in str(failure.value)) == (status == 403)
     assert "mia/mia" in str(failure.value)
     assert RefusingHandler.credentials[-1] == "basic eC1hY2Nlc3MtdG9rZW46Z2hzX3NlY3JldA=="
     assert TOKEN not in str(failure.value) + repr(repository)
     written = [path for path in (tmp_path / "repository").rglob("*") if path.is_file()]
     assert [path for path in written if b"eC1hY2Nlc3M" in path.read_bytes()] == []
+
+
+def test_read_token_removes_blanks_around_it() -> None:
+    assert read_token({"GITHUB_TOKENS": f" {TOKEN}\r\n"}) == TOKEN
+
+
+@pytest.mark.parametrize("text", ["", " \n", "gh s", f"{TOKEN},{TOKEN}", f'"{TOKEN}"', "ümlaut"])
+def test_read_token_that_is_none_names_the_input(text: str) -> None:
+    with pytest.raises(ActionError, match="The input token") as failure:
+        read_token({"GITHUB_TOKENS": text})
+    assert TOKEN not in str(failure.value)
 
 
 def test_publish_to_unreachable_server_fails_in_one_line(tmp_path: Path, drawings: Path) -> None:

@@ -16,7 +16,7 @@ CONFIGURATION = (CHECKOUT / "docs/configuration.md").read_text(encoding="utf-8")
 CODE = {
     word for code in re.findall(r"`([^`\n]+)`", HTTP_API) for word in re.findall(r"[^\s,?]+", code)
 }
-MAX_README_LINES = 150
+MAX_README_LINES = 100
 # Parts of a page, which are not requested by hand.
 PARTS = {"/docs/{name}"}
 ROUTES = {route.path for route in api_routes()} - PARTS

@@ -209,6 +209,23 @@ def test_parse_options_any_value_is_stable_or_rejected(name: str, value: object)
         assert isinstance(outcome, InvalidType) == (name == "type")
 
 
+@pytest.mark.parametrize(
+    ("raw_options", "name"),
+    [
+        ({"type": "drak"}, "type"),
+        ({"Theme": "drak"}, "theme"),
+        ({"type": "", "theme": "drak"}, "theme"),
+        ({"type": "drak", "theme": "dark"}, "type"),
+    ],
+)
+def test_parse_options_error_has_the_name_as_written(
+    raw_options: dict[str, str], name: str
+) -> None:
+    outcome = parse_or_error(raw_options)
+    assert isinstance(outcome, InvalidType)
+    assert (outcome.field, outcome.written_field) == ("type", name)
+
+
 @given(raw_options=RAW_JSON_OPTIONS)
 def test_parse_leniently_never_raises(raw_options: dict[str, Any]) -> None:
     lenient = parse_options_leniently(raw_options)

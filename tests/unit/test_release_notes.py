@@ -1,10 +1,28 @@
 """A tag is released only if version, CHANGELOG and addresses fit to it."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import release_notes
 from release_notes import NotReleasable
+
+from github_banners import __version__
+
+CONTRIBUTING = (release_notes.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+DOCUMENTED = "\n".join(re.findall(r"^git grep .*OWNER.*$", CONTRIBUTING, re.MULTILINE))
+EVERYWHERE = "git grep -lw OWNER | xargs perl -pi -e 's#OWNER/github-banners#octo/github-banners#g'"
+# Tests that read files with addresses.
+READERS = (
+    "tests/architecture/test_project_files.py",
+    "tests/unit/test_docs.py",
+    "tests/unit/test_release_notes.py",
+    "tests/acceptance/test_action.py::test_documented_workflow_is_usable",
+)
 
 CHANGELOG = """# Changelog
 
@@ -63,9 +81,10 @@ def test_release_notes_without_dated_section_are_refused(root: Path, heading: st
         release_notes.release_notes("v0.2.0", root=root)
 
 
-@pytest.mark.parametrize("name", release_notes.PUBLISHED)
+@pytest.mark.parametrize("name", ["pyproject.toml", "README.md", ".github/workflows/banners.yml"])
 def test_release_notes_with_placeholder_in_address_are_refused(root: Path, name: str) -> None:
-    (root / name).write_text("https://github.com/OWNER/github-banners")
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("https://github.com/OWNER/banners")
     with pytest.raises(NotReleasable, match=f"{name}: replace OWNER"):
         release_notes.release_notes("v0.2.0", root=root)
 
@@ -77,3 +96,28 @@ def test_command_prints_the_reason(
     with pytest.raises(SystemExit, match="1"):
         release_notes.main()
     assert capsys.readouterr().err.startswith("the tag is v9.9.9, and the version")
+
+
+@pytest.mark.parametrize("command", [DOCUMENTED, EVERYWHERE], ids=["documented", "everywhere"])
+def test_replacing_the_placeholder_allows_a_release(command: str, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "build", "var")
+    shutil.copytree(release_notes.ROOT, checkout, symlinks=True, ignore=ignored)
+
+    def run(*words: str) -> str:
+        # Without the variables by which coverage measures subprocesses.
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(checkout / "src")}
+        result = subprocess.run(
+            words, cwd=checkout, env=env, check=False, capture_output=True, text=True, timeout=60
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    run("git", "init", "--quiet")
+    run("git", "add", ".")
+    run("sh", "-c", command)
+    readme = (checkout / "README.md").read_text(encoding="utf-8")
+    assert "git clone https://github.com/octo/github-banners" in readme
+    assert run(sys.executable, "scripts/release_notes.py", f"v{__version__}") != ""
+    plugins = ("-p", "no:xdist", "-p", "no:schemathesis", "-p", "no:cacheprovider")
+    run(sys.executable, "-m", "pytest", "-q", *plugins, "-k", "not replacing", *READERS)

@@ -16,11 +16,13 @@ from github_banners.settings import (
     VARIABLES,
     LogFormat,
     LogLevel,
+    OtlpProtocol,
     Secret,
     ServiceName,
     Settings,
     StorageBucket,
     Token,
+    TracesExporter,
     TracesSampler,
     find_warnings,
     is_secret,
@@ -82,6 +84,11 @@ VALID: dict[str, tuple[str, Any]] = {
     "OTEL_SERVICE_NAME": ("banners", "banners"),
     "OTEL_TRACES_SAMPLER": ("ParentBased_TraceIdRatio", TracesSampler.PARENT_BASED_RATIO),
     "OTEL_TRACES_SAMPLER_ARG": ("0.25", 0.25),
+    "OTEL_TRACES_EXPORTER": ("None", TracesExporter.NONE),
+    "OTEL_EXPORTER_OTLP_PROTOCOL": ("grpc", OtlpProtocol.GRPC),
+    "OTEL_BSP_MAX_QUEUE_SIZE": ("256", 256),
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": ("64", 64),
+    "OTEL_BSP_SCHEDULE_DELAY": ("1000", 1000),
     "OTEL_SDK_DISABLED": ("true", True),
 }
 INVALID = {
@@ -135,6 +142,11 @@ INVALID = {
     "OTEL_SERVICE_NAME": ["tcp://10.0.0.1:4318"],
     "OTEL_TRACES_SAMPLER": ["sometimes", "jaeger_remote"],
     "OTEL_TRACES_SAMPLER_ARG": ["1.1", "-0.1", "nan", "half"],
+    "OTEL_TRACES_EXPORTER": ["console", "otlp,console"],
+    "OTEL_EXPORTER_OTLP_PROTOCOL": ["http", "udp"],
+    "OTEL_BSP_MAX_QUEUE_SIZE": ["0", "-1", "many"],
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": ["0", "1.5"],
+    "OTEL_BSP_SCHEDULE_DELAY": ["0", "5s"],
     "OTEL_SDK_DISABLED": ["perhaps"],
 }  # fmt: skip
 
@@ -159,6 +171,31 @@ def test_settings_secrets_hold_the_value_of_every_secret_variable() -> None:
     settings = Settings.from_environment(texts)
     assert settings.secrets == tuple(map(Secret, texts.values()))
     assert Settings().secrets == ()
+
+
+def test_settings_impossible_traces_are_reported_while_traces_are_on() -> None:
+    variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"}
+    on = {**variables, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}
+    protocol, batch_size = find_problems(on)
+    assert protocol.startswith("OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not 'grpc'")
+    assert batch_size == (
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE must not be greater than OTEL_BSP_MAX_QUEUE_SIZE, 2048"
+    )
+    for off in ({"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "true"}):
+        assert not Settings.from_environment(on | off).records_traces
+    assert not Settings.from_environment(variables).records_traces
+
+
+@pytest.mark.parametrize(
+    ("variables", "batch_size"),
+    [
+        ({}, 512),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "256"}, 256),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "4096", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"}, 4096),
+    ],
+)
+def test_traces_batch_size_fits_the_queue(variables: dict[str, str], batch_size: int) -> None:
+    assert Settings.from_environment(variables).traces_batch_size == batch_size
 
 
 @pytest.mark.parametrize("name", VALID)

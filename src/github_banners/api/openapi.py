@@ -169,7 +169,7 @@ def option_schema(name: str) -> JsonSchema:
     values: JsonSchema = {"type": "string", "enum": [*allowed_values(name)]}
     if "$ref" in schema:
         definition = definitions[schema["$ref"].rpartition("/")[2]]
-        schema = {"description": definition["description"], **values}
+        schema = {"description": definition.get("description", ""), **values}
     if "$ref" in schema.get("items", {}):
         schema["items"] = values
     if "pattern" in schema:

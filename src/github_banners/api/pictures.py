@@ -37,6 +37,7 @@ from github_banners.stats.data_lookup import DataLookup, FoundData
 from github_banners.stats.fetch import Charge, Deadline, ErrorCache
 from github_banners.stats.identity import IdentityLookup
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.selection import find_counted_forks
 from github_banners.stats.snapshots import Freshness, Invalidations
 
 PictureKey: TypeAlias = tuple[int, bytes]
@@ -158,9 +159,10 @@ class BannerDataFinder:
             if needs_repository_rows(options)
             else ()
         )
+        forks = find_counted_forks(repositories, options)
         parts: dict[DataKind, FoundData] = {}
         for kind in sorted(data_needs(options) - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}):
-            request = DataRequest(owner, kind, options.repo or "", repository_id)
+            request = DataRequest(owner, kind, options.repo or "", repository_id, forks)
             try:
                 parts[kind] = await self._data_lookup.find(
                     request, deadline=deadline, charge=charge

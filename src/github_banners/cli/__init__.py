@@ -10,11 +10,12 @@ uses.
 """
 
 import io
+import os
 import signal
 import sys
 
 from github_banners.cli import dlq, forget, services, standalone, storage
-from github_banners.cli.base import app, exit_with_error
+from github_banners.cli.base import app, exit_with, exit_with_error
 from github_banners.errors import BannersError
 
 __all__ = ["app", "dlq", "forget", "main", "services", "standalone", "storage"]
@@ -37,6 +38,7 @@ def main() -> None:
     try:
         _run_command()
     except SystemExit as system_exit:
+        _flush_output()
         if "asyncio" in sys.modules:
             from github_banners.serving.event_loop import exit_without_waiting
 
@@ -51,3 +53,20 @@ def _run_command() -> None:
         sys.exit(128 + signal.SIGINT)
     except BannersError as error:
         exit_with_error(error)
+    except OSError as error:
+        # Files have a name; what has none was written to standard output.
+        if error.filename is not None:
+            raise
+        _flush_output()
+        exit_with(f"Standard output can't be written: {error.strerror}.", code=1)
+
+
+def _flush_output() -> None:
+    """Write what is buffered for standard output; drop it if that fails, with a message and code 1."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # Else the interpreter tries it again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        exit_with(f"Standard output can't be written: {error.strerror}.", code=1)

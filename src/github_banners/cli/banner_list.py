@@ -7,6 +7,7 @@ A banner that can't be drawn does not prevent the others; a list with a wrong li
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -64,10 +65,10 @@ def render_list(
     from github_banners.render_once import render_banners
     from github_banners.serving.event_loop import run
 
-    settings = read_settings(errors_only=True)
+    settings = read_settings(errors_only=True, drawing_only=True)
     banners, problems = parse_banner_list(read_list(banner_list), user=user)
     if problems or not banners:
-        exit_with(*(problems or [f"{banner_list} lists no banner."]))
+        exit_with(*(problems or [f"{_describe_list(banner_list)} lists no banner."]))
     requests = [(banner.login, banner.options) for banner in banners]
     for banner, result in zip(banners, run(render_banners(settings, requests)), strict=True):
         try:
@@ -93,8 +94,8 @@ def parse_banner_list(text: str, *, user: str = "") -> tuple[list[ListedBanner],
             continue
         try:
             banner = _parse_line(line, content, user=user)
-            if (earlier := lines_by_path.setdefault(banner.path, line)) != line:
-                raise ValueError(f"{banner.path} is the file of line {earlier}.")  # noqa: TRY301
+            _check_place(banner.path, lines_by_path)
+            lines_by_path[banner.path] = line
             banners.append(banner)
         except InvalidInput as error:
             problems.append(f"Line {line}: {format_input_error(error, is_flag=False)}")
@@ -120,6 +121,21 @@ def _parse_line(line: int, content: str, *, user: str) -> ListedBanner:
         raise ValueError("there is no username: add username=LOGIN.")
     login = parse_login(username, field=_USERNAME)
     return ListedBanner(line, _parse_path(path), login, parse_options(raw_options))
+
+
+def _check_place(path: PurePosixPath, lines_by_path: Mapping[PurePosixPath, int]) -> None:
+    """
+    Check that a file can be written beside those of earlier lines.
+
+    :raises ValueError: another line has it, or needs a folder in place of a file; the message is a sentence
+    """
+    for other, line in lines_by_path.items():
+        if path == other:
+            raise ValueError(f"{path} is the file of line {line}.")
+        if other in path.parents:
+            raise ValueError(f"{path} can't be below {other}, which is the file of line {line}.")
+        if path in other.parents:
+            raise ValueError(f"{path} can't be a file, because line {line} needs it as a folder.")
 
 
 def _parse_word(word: str) -> tuple[str, str]:
@@ -155,9 +171,13 @@ def read_list(path: Path) -> str:
         content = sys.stdin.buffer.read() if path == Path("-") else path.read_bytes()
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise ConfigurationError(f"Can't read {path}: {error.strerror}.") from error
+        raise ConfigurationError(f"Can't read {_describe_list(path)}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"Can't read {path}: it is not UTF-8.") from error
+        raise ConfigurationError(f"Can't read {_describe_list(path)}: it is not UTF-8.") from error
+
+
+def _describe_list(path: Path) -> str:
+    return "standard input" if path == Path("-") else str(path)
 
 
 def write_banner(folder: Path, path: PurePosixPath, svg: bytes) -> None:

@@ -46,7 +46,9 @@ def add_banner_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def format_input_error(error: InvalidInput, *, is_flag: bool = True) -> str:
     """Build the message for an invalid option or, if the field is in upper case, argument."""
-    name = _flag(error.field) if is_flag and not error.field.isupper() else error.field
+    name = error.written_field
+    if is_flag and not error.field.isupper():
+        name = _flag(error.field)
     end = f"; did you mean {error.suggestion}?" if error.suggestion else "."
     return f"{name} can't be {error.value!r}: it takes {_enumerate(error.allowed)}{end}"
 

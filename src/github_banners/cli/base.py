@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +12,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from github_banners import __version__
 from github_banners.errors import BannersError, ConfigurationError, InvalidSettings
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
@@ -19,6 +20,10 @@ from github_banners.settings.addresses import find_listen_address
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
 # 0.1 s. Commands with other options need pydantic anyway, unless these stay text.
 _NO_HELP = {"help": False}
+_DRAWING_VARIABLES = (
+    *("GITHUB_TOKENS", "GITHUB_TOKENS_FILE", "GITHUB_TOKEN", "GITHUB_TOKEN_FILE"),
+    *("GITHUB_API_URL", "REQUEST_TIMEOUT", "LOG_LEVEL", "LOG_FORMAT"),
+)
 COMMANDS_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "migrate", "check")
 
 app = typer.Typer(
@@ -36,6 +41,25 @@ app = typer.Typer(
     `check` validates them.
     """,
 )
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"github-banners {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _read_common_options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 HostOption: TypeAlias = Annotated[
@@ -90,16 +114,21 @@ def override_listen_address(host: str | None, port: str | None) -> None:
 def read_settings(
     *,
     errors_only: bool = False,
+    drawing_only: bool = False,
     is_worker: bool = False,
     service: ServiceName = ServiceName.ALL_IN_ONE,
 ) -> Settings:
     """
     Read the settings from the environment, configure logging and log warnings about the settings.
 
-    With `errors_only`, log errors only unless LOG_LEVEL is set. With `is_worker`, log no warnings:
-    the parent process has logged them.
+    With `errors_only`, log errors only unless LOG_LEVEL is set. With `drawing_only`, settings of serving
+    have their defaults: a variable such as PORT may belong to another program. With `is_worker`, log no
+    warnings: the parent process has logged them.
     """
-    settings = Settings.from_environment(os.environ, service=service)
+    environment: Mapping[str, str] = os.environ
+    if drawing_only:
+        environment = {name: os.environ.get(name, "") for name in _DRAWING_VARIABLES}
+    settings = Settings.from_environment(environment, service=service)
     is_silent = errors_only and not os.environ.get("LOG_LEVEL")
     level = LogLevel.ERROR if is_silent else settings.log_level
     start_logs(msgspec.structs.replace(settings, log_level=level))
@@ -208,7 +237,8 @@ def import_sandbox() -> ModuleType:
         import github_sandbox
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
+            f"{error.name} is not installed: install the extra `sandbox`,"
+            " in a checkout by pip install '.[sandbox]'"
         ) from error
     return github_sandbox
 

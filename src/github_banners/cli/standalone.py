@@ -67,7 +67,7 @@ def render(
     from github_banners import render_once
     from github_banners.serving.event_loop import run
 
-    settings = read_settings(errors_only=True)
+    settings = read_settings(errors_only=True, drawing_only=True)
     try:
         login = parse_login(user, field="USER")
         banner_options = parse_options(to_raw_options(options))

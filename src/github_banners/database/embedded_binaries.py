@@ -119,8 +119,8 @@ def find_package_dir() -> Path:
     folder = Path(spec.origin).parent if spec and spec.origin else None
     if folder is None or not (_bin_dir(folder) / "postgres").exists():
         raise ConfigurationError(
-            f"PostgreSQL {MAJOR_VERSION} is not installed: pip install 'github-banners[embedded]',"
-            " or set DB_HOST to a server of your own"
+            f"PostgreSQL {MAJOR_VERSION} is not installed: install the extra `embedded`,"
+            " in a checkout by pip install '.[embedded]', or set DB_HOST to a server of your own"
         )
     return folder
 

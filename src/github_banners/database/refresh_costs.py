@@ -22,6 +22,9 @@ SECONDS_BETWEEN_BATCHES = 2
 _SELECT_COSTS = """
     with active as (
         select owner_id, needs from banners where is_active
+    ), counting_forks as (
+        select distinct owner_id from banners
+        where is_active and 'language_sizes' = any(needs) and look->'include' ? 'forks'
     ), refreshed as (
         select 'owner' as need, users.id as owner_id,
             -- owners that are deleted on GitHub are checked weekly
@@ -37,11 +40,15 @@ _SELECT_COSTS = """
             where active.owner_id = owner_data.owner_id and owner_data.need = any(active.needs)
         )
     ), priced as (
-        select need, original_repos, greatest((total_repos + 99) / 100, 1) as pages,
+        select need,
+            case when counting_forks.owner_id is null then original_repos else total_repos end
+                as sized_repos,
+            greatest((total_repos + 99) / 100, 1) as pages,
             3600 / extract(epoch from pause)::float8 as per_hour,
             -- those that are overdue are leased together
             floor(extract(epoch from greatest(refreshed.due_at, %(now)s))::float8 / %(seconds)s) as turn
         from refreshed join users on users.id = refreshed.owner_id
+            left join counting_forks on counting_forks.owner_id = refreshed.owner_id
         where pause > interval '0'
     ), batches as (
         select per_hour * ((count(*) + 19) / 20) as points from priced
@@ -56,10 +63,10 @@ _SELECT_COSTS = """
                 else 0
             end), 0) as others,
             coalesce(sum(per_hour) filter (where need = 'repository'), 0) as requests,
-            -- a profile and its pages; the languages of each original repository have a path
+            -- a profile and its pages; the languages of each repository that counts have a path
             coalesce(sum(per_hour * case need
                 when 'owner' then 1 + pages
-                when 'language_sizes' then original_repos
+                when 'language_sizes' then sized_repos
                 when 'repository' then 1
                 else 0
             end), 0) as anonymous

@@ -7,15 +7,17 @@ a row and roll back. Nothing is started. Of a token only the beginning of its SH
 
 import asyncio
 import os
+import platform
 import shutil
 import tempfile
 import textwrap
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from github_banners import __version__
 from github_banners.database import server_info as database_info
 from github_banners.database.embedded import find_embedded_conninfo
 from github_banners.database.refresh_costs import RefreshCosts, fetch_refresh_costs
@@ -34,6 +36,7 @@ from github_banners.messaging.topics import fetch_partitions
 from github_banners.models import Clock, Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
 from github_banners.serving.server import open_listener, request_path
+from github_banners.serving.telemetry import start_tracing
 from github_banners.serving.terminal import escape_controls
 from github_banners.settings import ServiceName, Settings, StorageBucket
 from github_banners.settings.addresses import to_netloc
@@ -102,8 +105,10 @@ async def run_checks(
     ports = await check_ports(settings)
     database, costs = await check_database(settings, database_dir, clock=clock)
     checks = [
+        CheckResult("version", _describe_version()),
         CheckResult("settings", text),
         *_describe_served_users(settings),
+        *check_traces(settings),
         *ports,
         database,
         *(await _check_services(settings, clock=clock)),
@@ -116,6 +121,12 @@ async def run_checks(
         checks.append(CheckResult("refreshes", describe_costs(costs, tokens)))
         warnings = [*warnings, *cost_warnings(costs, tokens)]
     return DiagnosticsReport(checks, tokens, clock(), warnings)
+
+
+def _describe_version() -> str:
+    """Name what a bug report must name: the versions, the operating system and the processor."""
+    python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
+    return f"github-banners {__version__}, Python {python}, {system}"
 
 
 def _describe_served_users(settings: Settings) -> list[CheckResult]:
@@ -131,6 +142,20 @@ def _describe_served_users(settings: Settings) -> list[CheckResult]:
             source = f" in {file}" if file is not None else ""
             counts.append(f"{count:,} {name}{source}")
     return [CheckResult("users", ", ".join(counts))] if counts else []
+
+
+def check_traces(settings: Settings) -> list[CheckResult]:
+    """Check that traces can be recorded; empty if there is no collector. Nothing is sent to it."""
+    collector = settings.otel_exporter_otlp_endpoint
+    if collector is None:
+        return []
+    try:
+        with ExitStack() as stack:
+            start_tracing(settings, service=ServiceName.ALL_IN_ONE, stack=stack)
+    except ConfigurationError as error:
+        return [CheckResult("traces", f"not recorded: {error}", is_broken=True)]
+    text = f"sent to {collector}" if settings.records_traces else "turned off"
+    return [CheckResult("traces", text)]
 
 
 async def check_ports(settings: Settings) -> list[CheckResult]:

@@ -251,7 +251,7 @@ def _message(error: BannersError, host: str, locale: str, login_parameter: str) 
 def _input_message(
     error: InvalidInput, texts: Explanations, host: str, locale: str, login_parameter: str
 ) -> _Message:
-    field, value = sanitize(error.field), sanitize(error.value)
+    field, value = sanitize(error.written_field), sanitize(error.value)
     if error.field == "username" or (error.field == "repo" and not value):
         template, parameter = texts.impossible_name if value else texts.no_name, login_parameter
         if error.field == "repo":
@@ -276,7 +276,7 @@ def _input_message(
 
 def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> tuple[str, str, str]:
     """Suggest the closest value, or list the allowed values, or say where they are listed."""
-    field = sanitize(error.field)
+    field = sanitize(error.written_field)
     if error.suggestion is not None and (hint := _suggest(field, error.suggestion, texts, locale)):
         return hint
     if error.field == "type" and host:

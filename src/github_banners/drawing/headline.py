@@ -235,8 +235,10 @@ def _missing_reason(number: ShownNumber, access: ContributionAccess) -> str:
     """Return the key of the reason in the catalogs."""
     if access is ContributionAccess.ORGANISATION:
         return "organisation"
-    if number in CONTRIBUTION_NUMBERS and access is not ContributionAccess.VISIBLE:
-        return "hidden" if access is ContributionAccess.HIDDEN else "needs_token"
+    if access is ContributionAccess.HIDDEN:
+        return "hidden"
+    if number in CONTRIBUTION_NUMBERS and access is ContributionAccess.NEEDS_TOKEN:
+        return "needs_token"
     return "unknown"
 
 

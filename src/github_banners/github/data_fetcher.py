@@ -107,9 +107,10 @@ class DataFetcher:
         """
         Fetch the languages of all public repositories of an owner.
 
-        Without a token, fetch those of the originals among `repositories`, one request for each.
+        Without a token, fetch those of `repositories` only, one request for each. Those of them that
+        GitHub no longer has are returned without languages.
 
-        :raises TokenRequired: the rate limit without a token does not cover all repositories
+        :raises TokenRequired: the rate limit without a token does not cover all `repositories`
         :raises UnknownUser: the owner is deleted
         :raises GitHubUnavailable: a page or a repository can't be fetched
         """
@@ -117,7 +118,11 @@ class DataFetcher:
             fetching = self._fetch_language_pages(owner, priority)
         else:
             fetching = self._fetch_languages_by_rest(owner, repositories, priority)
-        return await self._with_public_errors(fetching, owner.login, _LONG_TIME_LIMIT)
+        languages = await self._with_public_errors(fetching, owner.login, _LONG_TIME_LIMIT)
+        known_ids = {sizes.repository_id for sizes in languages}
+        # Otherwise a deleted repository would look like one that was never requested.
+        missing = (repository for repository in repositories if repository.id not in known_ids)
+        return *languages, *(RepositoryLanguages(repository.id, {}) for repository in missing)
 
     async def fetch_repository(
         self,
@@ -148,6 +153,19 @@ class DataFetcher:
         return await self._with_public_errors(
             self._identify(login, priority), login, self._time_limit
         )
+
+    async def is_organisation(self, login: str) -> bool:
+        """
+        Return whether a login belongs to an organisation: one REST request, with or without a token.
+
+        :raises UnknownUser: GitHub knows no account with this login
+        :raises GitHubUnavailable: the owner can't be fetched
+        """
+        request = self._sender.rest_request(f"/users/{quote(login, safe='')}")
+        fetching = self._sender.send_with_failover(
+            request, parse_owner, priority=Priority.UNKNOWN_LOGIN
+        )
+        return (await self._with_public_errors(fetching, login, self._time_limit)).followers is None
 
     async def _with_public_errors(
         self, fetching: Awaitable[T], name: str, time_limit: timedelta
@@ -189,9 +207,8 @@ class DataFetcher:
     async def _fetch_languages_by_rest(
         self, owner: Owner, repositories: Sequence[Repository], priority: Priority
     ) -> tuple[RepositoryLanguages, ...]:
-        originals = [repository for repository in repositories if not repository.is_fork]
         spare = self._sender.remaining(Resource.CORE, priority=priority) - _ANONYMOUS_RESERVE
-        if len(originals) > spare:
+        if len(repositories) > spare:
             raise TokenRequired
 
         async def fetch(repository: Repository) -> RepositoryLanguages | None:
@@ -207,7 +224,7 @@ class DataFetcher:
                     return None
                 raise
 
-        languages = await map_or_cancel(fetch, originals, max_parallel=_MAX_PARALLEL_REQUESTS)
+        languages = await map_or_cancel(fetch, repositories, max_parallel=_MAX_PARALLEL_REQUESTS)
         return tuple(sizes for sizes in languages if sizes is not None)
 
     async def _fetch_repository(

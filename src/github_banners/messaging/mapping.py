@@ -115,12 +115,16 @@ def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None)
 def extra_data(snapshot: Snapshot, options: BannerOptions) -> dict[str, Any]:
     """Return the data that only some banners show, by field of `Snapshot`: what this one shows."""
     needs = data_needs(options)
-    return {
+    extra = {
         name: getattr(snapshot, name)
         for kind, names in _FIELDS_BY_KIND.items()
         if kind in needs
         for name in names
     }
+    # It says why there are no followers. A number does not tell whether contributions are visible.
+    if DataKind.FOLLOWERS in needs and snapshot.followers is None:
+        extra["contribution_access"] = snapshot.contribution_access
+    return extra
 
 
 def _sort_languages(stats: Stats) -> Stats:

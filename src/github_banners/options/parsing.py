@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from github_banners.errors import InvalidOption, InvalidType, closest_match
+from github_banners.errors import InvalidInput, InvalidOption, InvalidType, closest_match
 from github_banners.logins import LOGIN, LOGIN_CHARACTERS
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
@@ -97,9 +97,13 @@ def parse_options(raw_options: Mapping[str, Any]) -> BannerOptions:
     :raises InvalidType: the banner type does not exist
     :raises InvalidOption: another option has an invalid value
     """
-    values = {
-        name: _parse_option(name, value) for name, value in _select_options(raw_options).items()
-    }
+    try:
+        values = {
+            name: _parse_option(name, value) for name, value in _select_options(raw_options).items()
+        }
+    except InvalidInput as error:
+        error.written_field = _written_name(error.field, raw_options)
+        raise
     options = msgspec.convert(values, BannerOptions)
     if (problem := _find_conflict(options)) is not None:
         raise problem
@@ -146,6 +150,13 @@ def normalise_names(raw_options: Mapping[str, Any]) -> dict[str, Any]:
         if alias in options:
             options.setdefault(name, options.pop(alias))
     return options
+
+
+def _written_name(name: str, raw_options: Mapping[str, Any]) -> str:
+    """Return the alias under which an option was given; a name comes before its alias."""
+    own = {key: value for key, value in raw_options.items() if key.lower() == name}
+    aliases = (alias for alias, target in _NAME_BY_ALIAS.items() if target == name)
+    return name if normalise_names(own) else next(aliases, name)
 
 
 def canonical_option_name(name: str) -> str:

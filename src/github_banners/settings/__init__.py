@@ -48,7 +48,13 @@ from github_banners.settings.parsers import (
     unquote,
 )
 from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
-from github_banners.settings.trace_settings import TracesSampler, TracingSettings
+from github_banners.settings.trace_settings import (
+    OtlpProtocol,
+    TracesExporter,
+    TracesSampler,
+    TracingSettings,
+    find_trace_problems,
+)
 
 __all__ = [
     "Broker",
@@ -59,6 +65,7 @@ __all__ = [
     "Login",
     "Network",
     "Origin",
+    "OtlpProtocol",
     "Password",
     "Secret",
     "ServiceName",
@@ -67,6 +74,7 @@ __all__ = [
     "StorageFolder",
     "StorageLocation",
     "Token",
+    "TracesExporter",
     "TracesSampler",
     "Url",
     "find_bucket_problems",
@@ -229,7 +237,7 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
                 problems.append(f"{source} {error}")
         problems += load_login_files(values)
         reported = " ".join(problems)
-        problems += _check_consistency(values)
+        problems += [*_check_consistency(values), *find_trace_problems(values)]
         problems += [
             f"{name} is missing: {_description(name)}"
             for name in REQUIRED.get(service, ())

@@ -21,6 +21,7 @@ from github_banners.errors import (
     contributions_error,
 )
 from github_banners.models import (
+    ContributionAccess,
     Contributions,
     Repository,
     RepositoryDetails,
@@ -79,7 +80,8 @@ def complete(
     `repositories` are those of the owner, if `needs_repository_rows`.
 
     :raises LookupError: data is missing
-    :raises BannersError: there are no contributions to draw, and the banner shows nothing else
+    :raises TokenRequired: forks are counted by size, and their sizes were not fetched
+    :raises BannersError: there are neither contributions nor followers to draw, and the banner shows nothing else
     """
     needs = data_needs(options)
     changes: dict[str, Any] = {}
@@ -100,14 +102,31 @@ def complete(
     if DataKind.REPOSITORIES in needs:
         times.append(snapshot.fetched_at)
     completed = msgspec.structs.replace(snapshot, fetched_at=min(times), **changes)
-    if DataKind.CONTRIBUTIONS in needs and _shows_nothing(completed, options):
+    if needs.isdisjoint({DataKind.CONTRIBUTIONS, DataKind.FOLLOWERS}):
+        return completed
+    if DataKind.REPOSITORIES in needs:
+        completed = _reconcile_access(completed)
+    if _shows_nothing(completed, options):
         raise contributions_error(completed.contribution_access, completed.owner.login)
     return completed
 
 
+def _reconcile_access(snapshot: Snapshot) -> Snapshot:
+    """Hide the followers of a private profile, and recognise an organisation by having none."""
+    if snapshot.contribution_access is ContributionAccess.HIDDEN:
+        followers = snapshot.followers or None
+        return msgspec.structs.replace(snapshot, followers=followers)
+    # GitHub has a number for every user. It is also missing in rows of versions that did not store it yet;
+    # these are fetched again like other numbers.
+    if snapshot.followers is None and snapshot.activity is None:
+        access = ContributionAccess.ORGANISATION
+        return msgspec.structs.replace(snapshot, contribution_access=access)
+    return snapshot
+
+
 def _shows_nothing(snapshot: Snapshot, options: BannerOptions) -> bool:
-    """Return whether all that a banner with contributions shows is unavailable."""
-    if snapshot.activity is not None:
+    """Return whether all numbers that a banner shows are unavailable."""
+    if snapshot.contribution_access is ContributionAccess.VISIBLE:
         return False
     if options.layout is Layout.ACTIVITY:
         return True
@@ -136,7 +155,8 @@ async def read_completed(
     Return a snapshot with all that a permanent banner shows, from PostgreSQL.
 
     :raises LookupError: something is not stored yet
-    :raises BannersError: there are no contributions to draw, and the banner shows nothing else
+    :raises TokenRequired: forks are counted by size, and their sizes are not stored
+    :raises BannersError: there are neither contributions nor followers to draw, and the banner shows nothing else
     """
     if DataKind.REPOSITORIES in needs and not snapshot.has_numbers:
         raise LookupError(f"the numbers of owner {snapshot.owner.id} are not stored")

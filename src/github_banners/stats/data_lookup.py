@@ -36,6 +36,7 @@ from github_banners.options import DataKind
 from github_banners.stats.banner_data import ShownData, to_shown_data
 from github_banners.stats.contribution_summary import ActivitySummary
 from github_banners.stats.data_fetch import (
+    MAX_SIZES_AGE,
     DataKey,
     DataRequest,
     count_extra_requests,
@@ -100,7 +101,7 @@ class DataLookup:
         self._invalidations = invalidations
         self._ttls = {
             DataKind.CONTRIBUTIONS: Ttls(_HOUR, max(_DAY, ttls.hard), ttls.memory),
-            DataKind.LANGUAGE_SIZES: Ttls(_DAY, 7 * _DAY, ttls.memory),
+            DataKind.LANGUAGE_SIZES: Ttls(_DAY, MAX_SIZES_AGE, ttls.memory),
             DataKind.REPOSITORY: ttls,
         }
         self._entries: ByteBoundedLru[DataKey, _CachedData] = ByteBoundedLru(
@@ -119,6 +120,8 @@ class DataLookup:
         :raises Unavailable: nothing is known, and GitHub can't be asked in time
         """
         entry = self._entries.get(request.key)
+        if entry is not None and not request.is_answered_by(entry.data.content):
+            entry = None
         if entry is None or not self._is_current(request, entry):
             entry = await self._read(request, deadline) or entry
         freshness = self._classify(request, entry)
@@ -193,7 +196,7 @@ class DataLookup:
         )
 
     async def _read(self, request: DataRequest, deadline: Deadline) -> _CachedData | None:
-        """Read data from the database; None if it has none, or does not answer in time."""
+        """Read data from the database; None if it lacks what is needed, or does not answer in time."""
         read_at = self._clock()
         try:
             stored = await self._database.run_within(
@@ -202,7 +205,7 @@ class DataLookup:
             )
         except DatabaseUnavailable:
             return None
-        if stored is None:
+        if stored is None or not request.is_answered_by(stored.content):
             return None
         return self._put(request, to_shown_data(stored.content, stored.fetched_at), read_at)
 

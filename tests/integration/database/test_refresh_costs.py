@@ -20,7 +20,7 @@ from github_banners.database.session import DEFAULT_SCHEMA
 from github_banners.database.users import mark_user_deleted, upsert_owners
 from github_banners.errors import DatabaseUnavailable
 from github_banners.models import Stats
-from github_banners.options import BannerOptions
+from github_banners.options import BannerOptions, Inclusion
 from github_banners.settings import Settings
 from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 
@@ -43,10 +43,11 @@ async def store_banner(
     needs: Sequence[str] = REPOSITORIES,
     *,
     requested_at: datetime = NOON,
+    include: tuple[Inclusion, ...] = (Inclusion.ARCHIVED,),
 ) -> str:
     """Store a banner that was last requested at a time; return its name."""
     name = f"{owner_id}-{'-'.join(needs)}".replace("/", "-")
-    options = BannerOptions(title=name)
+    options = BannerOptions(title=name, include=include)
     await insert_banner(
         conn, owner_id=owner_id, options=options, names=[name], now=requested_at, needs=needs
     )
@@ -133,6 +134,21 @@ async def test_fetch_refresh_costs_data_costs_by_kind(
         await store_banner(conn, 1, needs)
         await schedule(conn, 1)
     await check_costs(conninfo, 1, 1, *expected, unfilled=0.95 / factor)
+
+
+async def test_fetch_refresh_costs_sizes_of_forks_are_requested_without_a_token(
+    database: Database, conninfo: str
+) -> None:
+    everything = (Inclusion.ARCHIVED, Inclusion.FORKS)
+    async with database.transaction() as conn:
+        for owner_id in (1, 2):
+            await store_owner(conn, owner_id, total=50, original=20)
+            await store_banner(conn, owner_id, ("language_sizes", "repositories"))
+        await store_banner(conn, 1, ("language_sizes",), include=everything)
+        await store_banner(conn, 2, include=everything)
+        await schedule(conn, 1, 2)
+    # A profile and a page of each, hourly; 50 repositories of the first and 20 of the second, daily.
+    await check_costs(conninfo, 4, 2, 2 / 20 + 2 / 24, 0, 4 + 70 / 24, unfilled=0.9)
 
 
 async def test_fetch_refresh_costs_leaves_out_what_is_not_refreshed(

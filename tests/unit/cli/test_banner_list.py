@@ -58,11 +58,15 @@ def test_parse_banner_list_reads_paths_and_options() -> None:
         ("banner.svg format=png", ["'format'"]),
         ("banner.svg zzz=1", ["no option 'zzz'."]),
         ("banner.svg type=drak", ["type can't be 'drak'", "did you mean dark?"]),
+        ("banner.svg THEME=drak", ["theme can't be 'drak'", "did you mean dark?"]),
+        ("banner.svg type= theme=drak", ["theme can't be 'drak'"]),
+        ("banner.svg type=drak theme=dark", ["type can't be 'drak'"]),
         ("banner.svg layout=repository", ["repo"]),
         ("banner.svg username=a.b", ["username can't be 'a.b'"]),
         ("banner.svg username=", ["no username"]),
         ("other.svg", ["other.svg", "line 1"]),
         ("./other.svg", ["other.svg", "line 1"]),
+        ("other.svg/a/b.svg", ["other.svg/a/b.svg can't be below other.svg", "line 1"]),
     ],
 )
 def test_parse_banner_list_reports_wrong_line(line: str, words: list[str]) -> None:
@@ -75,6 +79,11 @@ def test_parse_banner_list_reports_wrong_line(line: str, words: list[str]) -> No
     assert problem.startswith("Line 2: ")
     assert problem.endswith((".", "?"))
     assert [word for word in words if word not in problem] == []
+
+
+def test_parse_banner_list_reports_file_in_place_of_folder() -> None:
+    _, (problem,) = parse_banner_list("a.svg/b.svg\na.svg", user="mia")
+    assert problem == "Line 2: a.svg can't be a file, because line 1 needs it as a folder."
 
 
 def test_parse_banner_list_reports_every_wrong_line() -> None:

@@ -127,6 +127,13 @@ def test_layout_unknown_numbers_with_different_reasons_are_described_apart():
     )
 
 
+def test_layout_private_profile_hides_contributions_and_followers():
+    owner = replace(without_activity(ContributionAccess.HIDDEN), followers=None)
+    options = BannerOptions(show=(FOLLOWERS, STARS, COMMITS))
+    assert shown_icons(owner, options) == ["s"]
+    assert "Hidden, as the profile is private: Followers, Commits." in describe(owner, options)
+
+
 def test_layout_organisation_has_neither_contributions_nor_followers():
     owner = replace(without_activity(ContributionAccess.ORGANISATION), followers=None)
     options = BannerOptions(show=(FOLLOWERS, STARS, COMMITS))
@@ -162,10 +169,12 @@ def test_draw_without_any_known_number_raises_the_reason(
     hidden = BannerOptions(layout=layout, show=(STARS, COMMITS), hide=(HideableField.STARS,))
     with pytest.raises(error):
         draw(owner, hidden)
+    with pytest.raises(error):
+        draw(replace(owner, followers=None), replace(hidden, show=(FOLLOWERS,)))
 
 
 @any_layout
-def test_draw_unknown_followers_alone_are_only_described(layout):
+def test_draw_followers_missing_without_a_reason_are_only_described(layout):
     options = BannerOptions(layout=layout, show=(FOLLOWERS,))
     owner = replace(FULL, followers=None, activity=None)
     assert shown_icons(owner, options) == []

@@ -107,6 +107,18 @@ async def test_sizes_skip_a_language_without_a_name(api: FakeGitHubApi) -> None:
     assert await fetch_sizes(api, TOKEN) == (RepositoryLanguages(7, {"C": 1}, other=2),)
 
 
+async def test_sizes_of_a_listed_repository_without_a_valid_record_are_empty(
+    api: FakeGitHubApi,
+) -> None:
+    nodes = [languages_node(0, {"C": 5}), languages_node(1, {"C": -1})]
+    api.graphql = lambda request: json_response({"data": languages_data(*nodes)})
+    assert await fetch_sizes(api, TOKEN, repositories=3) == (
+        RepositoryLanguages(0, {"C": 5}),
+        RepositoryLanguages(1, {}),
+        RepositoryLanguages(2, {}),
+    )
+
+
 async def test_sizes_without_a_valid_record_are_refused(api: FakeGitHubApi) -> None:
     api.graphql = lambda request: json_response({"data": languages_data(None, None)})
     with pytest.raises(GitHubUnavailable):
@@ -135,7 +147,7 @@ async def test_sizes_over_rest_keep_the_ten_largest(api: FakeGitHubApi) -> None:
     assert languages.other == 90 + 89 + 88
 
 
-async def test_sizes_over_rest_leave_out_forks_and_deleted_repositories(api: FakeGitHubApi) -> None:
+async def test_sizes_over_rest_of_a_deleted_repository_are_empty(api: FakeGitHubApi) -> None:
     known = [
         Repository(1, "fork", is_fork=True),
         Repository(2, "deleted"),
@@ -146,8 +158,13 @@ async def test_sizes_over_rest_leave_out_forks_and_deleted_repositories(api: Fak
     )
     async with open_client(api) as client:
         languages = await DataFetcher(client).fetch_language_sizes(ADA, known)
-    assert languages == (RepositoryLanguages(3, {"C": 1}),)
+    assert languages == (
+        RepositoryLanguages(1, {"C": 1}),
+        RepositoryLanguages(3, {"C": 1}),
+        RepositoryLanguages(2, {}),
+    )
     assert [request.url.raw_path for request in api.requests] == [
+        b"/repos/Ada/fork/languages",
         b"/repos/Ada/deleted/languages",
         b"/repos/Ada/a%20b/languages",
     ]

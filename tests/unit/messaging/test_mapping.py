@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from github_banners.messaging.mapping import (
     RenderJob,
+    extra_data,
     from_event,
     from_preview_request,
     to_event,
@@ -197,6 +198,17 @@ def test_messages_have_the_data_that_the_banner_shows_and_no_other(
     request = PreviewRequest.from_json(to_preview_request(EVERYTHING, options).to_json())
     read, read_options = from_preview_request(request)
     assert (msgspec.structs.replace(read, version=9), read_options) == (expected, options)
+
+
+def test_messages_without_followers_have_the_reason() -> None:
+    access = ContributionAccess.ORGANISATION
+    organisation = msgspec.structs.replace(EVERYTHING, followers=None, contribution_access=access)
+    options = BannerOptions(show=(ShownNumber.FOLLOWERS, ShownNumber.STARS))
+    expected = {"followers": None, "contribution_access": access}
+    assert extra_data(organisation, options) == expected
+    read, _ = from_preview_request(to_preview_request(organisation, options))
+    assert (read.followers, read.contribution_access) == (None, access)
+    assert extra_data(organisation, BannerOptions()) == {}
 
 
 @pytest.mark.parametrize("access", ContributionAccess)

@@ -13,6 +13,7 @@ import structlog
 from starlette.responses import Response
 from structlog.testing import capture_logs
 
+from github_banners.diagnostics import CheckResult, check_traces
 from github_banners.errors import InvalidInput
 from github_banners.messaging.trace_context import make_traceparent, parse_trace_id, trace_context
 from github_banners.serving.telemetry import OFF, SpanKind, Tracing, open_tracing
@@ -230,7 +231,13 @@ async def test_failed_request_is_recorded(recorder: Recorder, path: str, error: 
 
 
 @pytest.mark.parametrize(
-    "settings", [Settings(), make_settings(OTEL_SDK_DISABLED="true")], ids=["unset", "disabled"]
+    "settings",
+    [
+        Settings(),
+        make_settings(OTEL_SDK_DISABLED="true"),
+        make_settings(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_PROTOCOL="grpc"),
+    ],
+    ids=["unset", "disabled", "no-exporter"],
 )
 def test_open_tracing_is_off_and_wraps_nothing(settings: Settings) -> None:
     with open_tracing(settings, service=ServiceName.API) as tracing:
@@ -254,7 +261,40 @@ def test_open_tracing_without_the_extra_warns_and_is_off(
         assert tracing is OFF
     (line,) = lines
     assert line["event"] == "traces.not_installed"
-    assert "pip install 'github-banners[otel]'" in line["reason"]
+    assert "pip install '.[otel]'" in line["reason"]
+    (check,) = check_traces(make_settings())
+    assert check.is_broken
+    assert "pip install '.[otel]'" in check.text
+
+
+def test_open_tracing_with_variable_that_sdk_rejects_warns_and_is_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1")
+    with (
+        capture_logs() as lines,
+        open_tracing(make_settings(), service=ServiceName.API) as tracing,
+    ):
+        assert tracing is OFF
+    (line,) = lines
+    assert line["event"] == "traces.not_configured"
+    assert line["reason"].startswith("OpenTelemetry rejects one of the variables OTEL_*: ")
+    (check,) = check_traces(make_settings())
+    assert (check.is_broken, line["reason"] in check.text) == (True, True)
+
+
+@pytest.mark.parametrize("size", ["1", "256", "4096"])
+def test_open_tracing_any_queue_size_is_on(size: str) -> None:
+    settings = make_settings(OTEL_BSP_MAX_QUEUE_SIZE=size, OTEL_BSP_SCHEDULE_DELAY="1")
+    with open_tracing(settings, service=ServiceName.API) as tracing:
+        assert tracing.start_span is not None
+
+
+def test_check_traces_names_the_collector() -> None:
+    assert check_traces(Settings()) == []
+    on, off = make_settings(), make_settings(OTEL_TRACES_EXPORTER="none")
+    assert check_traces(on) == [CheckResult("traces", f"sent to {COLLECTOR}")]
+    assert check_traces(off) == [CheckResult("traces", "turned off")]
 
 
 def test_open_tracing_records_and_sends_at_the_end() -> None:

@@ -7,13 +7,14 @@ to a collector; only these two modules import OpenTelemetry, and only while trac
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import structlog
 from starlette.middleware import Middleware
 
+from github_banners.errors import ConfigurationError
 from github_banners.settings import ServiceName, Settings
 
 if TYPE_CHECKING:
@@ -93,22 +94,40 @@ def open_tracing(settings: Settings, *, service: ServiceName) -> Iterator[Tracin
     """
     Yield the instrumentation of a service; on exit, send what is recorded within two seconds.
 
-    Without the extra `otel` a warning is logged and nothing is traced: a variable that is set for all
-    containers must not stop a service.
+    Without the extra `otel`, or with a variable that OpenTelemetry rejects, a warning is logged and
+    nothing is traced: a variable that is set for all containers must not stop a service.
     """
-    if settings.otel_exporter_otlp_endpoint is None or settings.otel_sdk_disabled:
-        yield OFF
-        return
+    with ExitStack() as stack:
+        tracing = OFF
+        try:
+            tracing = start_tracing(settings, service=service, stack=stack)
+        except ConfigurationError as error:
+            is_missing = isinstance(error.__cause__, ModuleNotFoundError)
+            event = "traces.not_installed" if is_missing else "traces.not_configured"
+            _log.warning(event, reason=str(error))
+        yield tracing
+
+
+def start_tracing(settings: Settings, *, service: ServiceName, stack: ExitStack) -> Tracing:
+    """
+    Return the instrumentation of a service, which ends with the stack.
+
+    :raises ConfigurationError: the extra `otel` is missing, or OpenTelemetry rejects a variable
+    """
+    if not settings.records_traces:
+        return OFF
     try:
         # Imported here because it takes a quarter of a second, and is not installed by default.
         from github_banners.serving.telemetry.export import exporting  # noqa: PLC0415
+
+        return stack.enter_context(exporting(settings, service=service))
     except ModuleNotFoundError as error:
-        reason = (
+        raise ConfigurationError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed:"
-            " pip install 'github-banners[otel]'"
-        )
-        _log.warning("traces.not_installed", reason=reason)
-        yield OFF
-        return
-    with exporting(settings, service=service) as tracing:
-        yield tracing
+            " install the extra `otel`, in a checkout by pip install '.[otel]'"
+        ) from error
+    except ValueError as error:
+        # It reads some of its variables when it is imported.
+        raise ConfigurationError(
+            f"OpenTelemetry rejects one of the variables OTEL_*: {error}"
+        ) from error

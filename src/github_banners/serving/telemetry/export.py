@@ -1,7 +1,7 @@
 """
 Send spans to an OpenTelemetry collector, in the background and in batches.
 
-Nothing waits for the collector: the SDK has a thread of its own, a bounded queue (OTEL_BSP_*) and drops
+Nothing waits for the collector: the SDK has a thread of its own, a bounded queue and drops
 spans that do not fit. What it logs while the collector is down is logged once an hour here.
 """
 
@@ -41,9 +41,11 @@ def exporting(
     Yield the instrumentation of a service; on exit, send the remaining spans within two seconds.
 
     `exporter` replaces the one that sends to OTEL_EXPORTER_OTLP_ENDPOINT.
+
+    :raises ValueError: OpenTelemetry rejects a variable that it reads itself
     """
-    exporter = exporter if exporter is not None else build_exporter(settings)
     with _logging_sdk_problems():
+        exporter = exporter if exporter is not None else build_exporter(settings)
         provider = TracerProvider(
             sampler=build_sampler(settings),
             resource=build_resource(settings, service=service),
@@ -51,7 +53,14 @@ def exporting(
             shutdown_on_exit=False,
             id_generator=LoggedTraceIds(),
         )
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(
+            BatchSpanProcessor(
+                exporter,
+                max_queue_size=settings.otel_bsp_max_queue_size,
+                schedule_delay_millis=settings.otel_bsp_schedule_delay,
+                max_export_batch_size=settings.traces_batch_size,
+            )
+        )
         _log.info("traces.on", collector=settings.otel_exporter_otlp_endpoint)
         try:
             yield OpenTelemetryTracing(provider.get_tracer("github_banners", __version__))
