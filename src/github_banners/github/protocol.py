@@ -7,15 +7,17 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+T = TypeVar("T")
 
 API_VERSION = "2026-03-10"
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
@@ -50,6 +52,13 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 # REST and GraphQL word it differently.
 _PRIMARY_LIMIT_MESSAGE = re.compile(r"rate limit (already )?exceeded", re.IGNORECASE)
 _LOGIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
+# The escape of a surrogate, alone (group 2) or in a pair. It follows an even number of backslashes (group 1):
+# the backslash after an odd number is escaped itself.
+_SURROGATE = re.compile(
+    rb"\\(?<!\\\\)((?:\\\\)*+)"
+    rb"(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+_MAX_SURROGATES = 100_000
 
 
 class Resource(StrEnum):
@@ -139,8 +148,48 @@ ABSENT_TYPES = {"NOT_FOUND", "FORBIDDEN"}
 """GraphQL error types that explain a null; the rest of the response is valid."""
 
 
+NULL = msgspec.Raw(b"null")
+"""Default of a field that `decode_optional` decodes."""
+
+
 class _ErrorBody(msgspec.Struct):
     message: str = ""
+
+
+def build_decode(decoder: msgspec.json.Decoder[T]) -> Callable[[bytes | msgspec.Raw], T]:
+    """
+    Return a function that decodes JSON as the decoder does, but also texts with half a surrogate pair.
+
+    RFC 8259 (8.2) allows these, msgspec refuses them even in unknown fields. U+FFFD replaces them.
+    """
+
+    def decode(body: bytes | msgspec.Raw) -> T:
+        try:
+            return decoder.decode(body)
+        except msgspec.DecodeError:
+            content = bytes(body)
+            repaired = _SURROGATE.sub(_replace_lone, content, count=_MAX_SURROGATES)
+            if repaired == content:
+                raise
+        return decoder.decode(repaired)
+
+    return decode
+
+
+def decode_optional(field: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T | None:
+    """Decode a field that is not essential; None if it is missing, null or invalid."""
+    try:
+        return decode(field)
+    except DECODE_ERRORS:
+        return None
+
+
+def _replace_lone(escape: re.Match[bytes]) -> bytes:
+    return escape[0] if escape[2] is None else escape[1] + rb"\ufffd"
+
+
+decode_text = build_decode(msgspec.json.Decoder(str))
+_decode_error = build_decode(msgspec.json.Decoder(_ErrorBody))
 
 
 class GraphQLError(msgspec.Struct):
@@ -346,6 +395,6 @@ def _datetime_from_epoch(seconds: str) -> datetime:
 
 def _error_message(body: bytes) -> str:
     try:
-        return shorten(msgspec.json.decode(body, type=_ErrorBody).message)
+        return shorten(_decode_error(body).message)
     except DECODE_ERRORS:
         return ""

@@ -1,7 +1,10 @@
 """Classification of GitHub's responses, rule by rule."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from github_banners.github.protocol import (
     GraphQLError,
     RateLimit,
     Resource,
+    build_decode,
     classify,
     classify_graphql,
     parse_rate_limit,
@@ -370,3 +374,39 @@ def test_classify_any_response_returns_a_result(
     assert retry_at is None or NOW <= retry_at <= NOW + TWO_HOURS
     rate_limit = parse_rate_limit(response, resource=Resource.CORE, now=NOW)
     assert rate_limit is None or isinstance(rate_limit.reset_at, datetime)
+
+
+decode_text = build_decode(msgspec.json.Decoder(str))
+
+
+@pytest.mark.parametrize(
+    ("escapes", "text"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"a\uDE00b", "a\ufffdb"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\ud83d\ude00\ude00", "\U0001f600\ufffd"),
+        (r"\ud83d\\ude00", "\ufffd" + r"\ude00"),
+        (r"\ud83d\\ud83d\\\ude00", "\ufffd" + r"\ud83d" + "\\\ufffd"),
+        (r"\ud83d\u0041", "\ufffdA"),
+    ],
+)
+def test_build_decode_replaces_half_a_surrogate_pair(escapes: str, text: str) -> None:
+    body = f'"{escapes}"'.encode()
+    assert decode_text(body) == text
+    assert decode_text(msgspec.Raw(body)) == text
+
+
+@given(st.text(st.sampled_from('\\\ud800\udbff\udc00\udfff\U0001f600u"d8')))
+def test_build_decode_reads_any_text_like_the_standard_library(text: str) -> None:
+    body = json.dumps(text)
+    assert decode_text(body.encode()) == re.sub("[\ud800-\udfff]", "\ufffd", json.loads(body))
+
+
+@pytest.mark.parametrize(
+    "body", [rb'"\ud83d', rb'{"a": \ud83d}', rb'"\ud83g"', b'"\xed\xa0\xbd"', b""]
+)
+def test_build_decode_invalid_json_raises(body: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        decode_text(body)
