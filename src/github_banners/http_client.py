@@ -1,5 +1,5 @@
 """
-HTTP client for GitHub and for our own services: time limits, and response bodies of a bounded size.
+HTTP client for GitHub and for our own services: time limits, no cookies, bodies of a bounded size.
 
 It reads nothing from the environment. `github.transport` adds the proxy and the certificates, and
 `messaging.clients` the signatures.
@@ -10,6 +10,7 @@ import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeAlias
 
 import httpx2
@@ -48,10 +49,12 @@ def unwrapped(transport: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport
 def build_client(
     transport: httpx2.AsyncBaseTransport, *, timeout: timedelta, connect_timeout_seconds: float
 ) -> httpx2.AsyncClient:
-    """Build a client; `timeout` limits each single read and write, and connecting too."""
+    """Build a client without cookies; `timeout` limits each single read and write, and connecting too."""
     seconds = timeout.total_seconds()
     limit = httpx2.Timeout(seconds, connect=min(seconds, connect_timeout_seconds))
-    return httpx2.AsyncClient(transport=transport, timeout=limit, trust_env=False)
+    # A cookie that came with one account's response would be sent with the tokens of the others.
+    cookies = CookieJar(DefaultCookiePolicy(netscape=False, rfc2965=False))
+    return httpx2.AsyncClient(transport=transport, timeout=limit, cookies=cookies, trust_env=False)
 
 
 async def limit_size(chunks: AsyncIterable[bytes], *, max_bytes: int) -> AsyncIterator[bytes]:

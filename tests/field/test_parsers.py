@@ -475,7 +475,12 @@ CASES = [
     ),
     Case(
         "github: an owner over REST",
-        ("github.rest:_decode_owner",),
+        (
+            "github.rest:_decode_owner",
+            "github.rest:_decode_node_id",
+            "github.rest:_decode_count",
+            "github.protocol:decode_text",
+        ),
         lambda body: rest.parse_owner(make_response(body)),
         dump({"id": 4, "login": "ada", "node_id": "U", "name": "Ada", "public_repos": 1}),
     ),
@@ -517,7 +522,7 @@ CASES = [
     ),
     Case(
         "github: a repository over REST",
-        ("github.repository_details:_decode_body",),
+        ("github.repository_details:_decode_body", "github.repository_details:_decode_license"),
         lambda body: details.parse_repository_body(make_response(body), owner_id=1),
         dump(repository_body()),
     ),
@@ -529,7 +534,11 @@ CASES = [
     ),
     Case(
         "github: what is left of a budget",
-        ("github.rest:_decode_rate_limit", "github.rest:_BudgetBody.to_rate_limit"),
+        (
+            "github.rest:_decode_rate_limit",
+            "github.rest:_decode_budget",
+            "github.rest:_BudgetBody.to_rate_limit",
+        ),
         lambda body: rest.parse_token_info(make_response(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),
     ),
@@ -587,7 +596,7 @@ CASES = [
     ),
     Case(
         "github: what an error says",
-        ("github.protocol:_error_message",),
+        ("github.protocol:_decode_error",),
         lambda body: repr(
             protocol.classify(GitHubResponse(403, {}, body), resource=Resource.CORE, now=NOW)
         ),
@@ -752,3 +761,19 @@ async def test_parser_with_hostile_input_raises_only_own_errors(case: Case) -> N
                 wrong[name] = f"{type(error).__name__}: {str(error)[:100]}"
     assert count >= 20
     assert wrong == {}
+
+
+GITHUB_JSON = [
+    case
+    for case in CASES
+    if case.name.startswith("github: ") and isinstance(case.good, bytes) and b"{" in case.good
+]
+
+
+@pytest.mark.parametrize("case", GITHUB_JSON, ids=lambda case: case.name)
+@pytest.mark.parametrize("escape", [rb"\ud83d", rb"\uDE00", rb"\\\uD83D\u0041", rb"\uDE00\uD83D"])
+def test_parser_of_github_accepts_half_a_surrogate_pair(case: Case, escape: bytes) -> None:
+    """RFC 8259 (8.2) allows it, in any text."""
+    body = case.good.replace(b"{", b'{"x' + escape + b'": 1, ', 1)
+    assert len(GITHUB_JSON) > 10
+    assert not isinstance(case.parse(body), Failure)

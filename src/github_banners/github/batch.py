@@ -3,9 +3,9 @@ Fetches many owners in one GraphQL request, for background work: twenty owners c
 
 A request that is too heavy is split in halves until the owner that it fails on is alone. An owner that
 GraphQL fails for is fetched like a single one: other accounts, REST, no token. Batches are not split
-further once a whole half has failed, and after three consecutive owners that REST fails for as well,
-GitHub counts as down: an outage must not multiply requests. Further pages are fetched by cursor, one after
-another, so that the REST limit is left to interactive requests.
+further once GraphQL has responded to no query of a half, and GitHub counts as down after a half, or three
+consecutive owners, that REST fails for as well: an outage must not multiply requests. Further pages are
+fetched by cursor, one after another, so that the REST limit is left to interactive requests.
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -35,6 +36,8 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, Owner, OwnerRepositories, Stats
 
 _log = structlog.get_logger(__name__)
+
+_Results: TypeAlias = list[OwnerRepositories | BannersError]
 
 _SPLIT_ON = {FailureKind.TOO_HEAVY, FailureKind.TOO_LARGE, FailureKind.UNREADABLE}
 # GraphQL alone may be down: REST is worth a try. With other failures REST would fail as well, or its
@@ -59,7 +62,7 @@ class BatchFetcher:
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[OwnerRepositories | BannersError]:
+    ) -> _Results:
         """
         Fetch owners; return a result or an error for each, in their order.
 
@@ -76,16 +79,21 @@ class BatchFetcher:
             return await self._fetch_individually(owners, previous)
         # GraphQL needs the node id, which old rows may lack.
         batch = [owner for owner in owners if owner.node_id]
-        results = dict(
-            zip(batch, await self._fetch_batch(batch, previous) if batch else [], strict=True)
-        )
+        fetched, _ = await self._fetch_batch(batch, previous) if batch else ([], False)
+        results = dict(zip(batch, fetched, strict=True))
         singles = [owner for owner in owners if owner not in results]
         results |= zip(singles, await self._fetch_individually(singles, previous), strict=True)
         return [results[owner] for owner in owners]
 
     async def _fetch_batch(
-        self, owners: Sequence[Owner], previous: Mapping[int, Stats], *, may_split: bool = True
-    ) -> list[OwnerRepositories | BannersError]:
+        self,
+        owners: Sequence[Owner],
+        previous: Mapping[int, Stats],
+        *,
+        may_split: bool = True,
+        is_rest_down: bool = False,
+    ) -> tuple[_Results, bool]:
+        """Return the results, and whether GraphQL responded to any of the queries."""
         requested_at = self._clock()
         query = graphql.build_id_query([owner.node_id or "" for owner in owners])
         parse = partial(_parse_all, number=len(owners), now=requested_at)
@@ -99,10 +107,11 @@ class BatchFetcher:
                 _log.warning("github.batch_refused", owners=len(owners), reason=str(error))
             if may_split and failure.kind in _SPLIT_ON:
                 return await self._fetch_halves(owners, previous, failure)
-            if failure.kind in _GRAPHQL_IS_DOWN:
+            may_use_rest = failure.kind in _SPLIT_ON and not is_rest_down
+            if may_use_rest or failure.kind in _GRAPHQL_IS_DOWN:
                 failures = dict.fromkeys([owner.id for owner in owners], failure)
-                return await self._fetch_individually(owners, previous, failures)
-            return [error.to_public_error(owner.login) for owner in owners]
+                return await self._fetch_individually(owners, previous, failures), False
+            return [error.to_public_error(owner.login) for owner in owners], False
         completing = (
             self._complete_owner(ensure_owner(page, owner.id), previous.get(owner.id), requested_at)
             for owner, page in zip(owners, pages, strict=True)
@@ -116,23 +125,29 @@ class BatchFetcher:
             failed, previous, failures, may_be_down=len(failed) == len(owners)
         )
         retried_by_owner = dict(zip(failed, retried, strict=True))
-        return [
+        results = [
             retried_by_owner[owner] if isinstance(result, Failure) else result
             for owner, result in completed.items()
         ]
+        return results, True
 
     async def _fetch_halves(
         self, owners: Sequence[Owner], previous: Mapping[int, Stats], failure: Failure
-    ) -> list[OwnerRepositories | BannersError]:
+    ) -> tuple[_Results, bool]:
         if len(owners) == 1:
-            return await self._fetch_individually(owners, previous, {owners[0].id: failure})
+            results = await self._fetch_individually(owners, previous, {owners[0].id: failure})
+            return results, False
         middle = len(owners) // 2
-        first_half = await self._fetch_batch(owners[:middle], previous)
-        may_split = not _all_unavailable(first_half)
-        return [
-            *first_half,
-            *await self._fetch_batch(owners[middle:], previous, may_split=may_split),
-        ]
+        first_half, has_responded = await self._fetch_batch(owners[:middle], previous)
+        # Whatever failed for all of the first half is probably the cause, and not single owners.
+        is_down = _all_unavailable(first_half)
+        second_half, has_responded_later = await self._fetch_batch(
+            owners[middle:],
+            previous,
+            may_split=has_responded and not is_down,
+            is_rest_down=is_down,
+        )
+        return [*first_half, *second_half], has_responded or has_responded_later
 
     async def _complete_owner(
         self,
@@ -193,7 +208,7 @@ class BatchFetcher:
         failures: Mapping[int, Failure] | None = None,
         *,
         may_be_down: bool = True,
-    ) -> list[OwnerRepositories | BannersError]:
+    ) -> _Results:
         """
         Fetch each owner like an interactive request; `failures` are those of GraphQL, by owner id.
 

@@ -23,6 +23,7 @@ from github_banners.github.protocol import (
     Failure,
     FailureKind,
     GitHubResponse,
+    build_decode,
 )
 from github_banners.models import Contributions, ContributionYear, Owner
 
@@ -169,7 +170,7 @@ class _ContributionOwner(OwnerNode):
         return not has_years or has_originals
 
 
-_decode_owner = msgspec.json.Decoder(_ContributionOwner | None).decode
+_decode_owner = build_decode(msgspec.json.Decoder(_ContributionOwner | None))
 
 
 def whole_year(year: int, *, today: date) -> Window:

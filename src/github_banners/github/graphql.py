@@ -25,6 +25,7 @@ from github_banners.github.protocol import (
     GitHubResponse,
     GraphQLError,
     Id,
+    build_decode,
     classify_graphql,
     clean_name,
     clean_text,
@@ -180,7 +181,7 @@ class _Owner(msgspec.Struct, rename="camel"):
 
 class _Envelope(msgspec.Struct):
     data: dict[str, msgspec.Raw] | None = None
-    errors: tuple[GraphQLError, ...] | None = None
+    errors: tuple[Any, ...] | None = None
     message: str | None = None
 
 
@@ -201,13 +202,13 @@ class _Viewer(msgspec.Struct, rename="camel"):
     database_id: Id
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_repositories = msgspec.json.Decoder(tuple[_Repository | None, ...] | None).decode
-_decode_repository = msgspec.json.Decoder(_Repository | None).decode
-_decode_owner = msgspec.json.Decoder(_Owner | None).decode
-_decode_list = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
-_decode_viewer = msgspec.json.Decoder(_Viewer).decode
-_decode_node = msgspec.json.Decoder(_Node | None).decode
+_decode_envelope = build_decode(msgspec.json.Decoder(_Envelope))
+_decode_repositories = build_decode(msgspec.json.Decoder(tuple[_Repository | None, ...] | None))
+_decode_repository = build_decode(msgspec.json.Decoder(_Repository | None))
+_decode_owner = build_decode(msgspec.json.Decoder(_Owner | None))
+_decode_list = build_decode(msgspec.json.Decoder(tuple[msgspec.Raw, ...]))
+_decode_viewer = build_decode(msgspec.json.Decoder(_Viewer))
+_decode_node = build_decode(msgspec.json.Decoder(_Node | None))
 
 
 def build_login_query(logins: Sequence[str]) -> Query:
@@ -320,7 +321,8 @@ def parse_data(
     except DECODE_ERRORS as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
     # A secondary limit comes with status 200 and a bare message.
-    errors = envelope.errors or (GraphQLError(envelope.message),) * bool(envelope.message)
+    entries = envelope.errors or ({"message": envelope.message},) * bool(envelope.message)
+    errors = tuple(map(GraphQLError.from_entry, entries))
     failure = classify_graphql(errors, response.headers, now=now, owner_depth=owner_depth)
     if failure is not None:
         return failure

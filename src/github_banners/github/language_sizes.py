@@ -25,6 +25,7 @@ from github_banners.github.protocol import (
     FailureKind,
     GitHubResponse,
     Id,
+    build_decode,
     clean_name,
     shorten,
 )
@@ -78,11 +79,11 @@ class _LanguageOwner(OwnerNode):
     repositories: _SizedRepositories
 
 
-_decode_owner = msgspec.json.Decoder(_LanguageOwner | None).decode
-_decode_repository = msgspec.json.Decoder(_SizedRepository).decode
-_decode_sizes = msgspec.json.Decoder(
-    Annotated[dict[str, _Size], Meta(max_length=_MAX_REST_LANGUAGES)]
-).decode
+_decode_owner = build_decode(msgspec.json.Decoder(_LanguageOwner | None))
+_decode_repository = build_decode(msgspec.json.Decoder(_SizedRepository))
+_decode_sizes = build_decode(
+    msgspec.json.Decoder(Annotated[dict[str, _Size], Meta(max_length=_MAX_REST_LANGUAGES)])
+)
 
 
 def build_languages_query(owner: Owner, *, first: int, after: str | None) -> Query:

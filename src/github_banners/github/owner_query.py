@@ -24,6 +24,7 @@ from github_banners.github.protocol import (
     FailureKind,
     GitHubResponse,
     Id,
+    build_decode,
     clean_name,
     parse_login,
     shorten,
@@ -45,7 +46,7 @@ class _Identity(OwnerNode):
     name: str | None = None
 
 
-_decode_identity = msgspec.json.Decoder(_Identity | None).decode
+_decode_identity = build_decode(msgspec.json.Decoder(_Identity | None))
 
 
 def build_owner_query(

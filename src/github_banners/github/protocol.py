@@ -7,14 +7,17 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from itertools import takewhile
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+T = TypeVar("T")
 
 API_VERSION = "2026-03-10"
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
@@ -46,7 +49,16 @@ _MAX_MESSAGE_CHARACTERS = 200
 _MAX_POINTS = 1_000_000
 _MAX_NAME_CHARACTERS = 255
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+# REST and GraphQL word it differently.
+_PRIMARY_LIMIT_MESSAGE = re.compile(r"rate limit (already )?exceeded", re.IGNORECASE)
 _LOGIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
+# The escape of a surrogate, alone (group 2) or in a pair. It follows an even number of backslashes (group 1):
+# the backslash after an odd number is escaped itself.
+_SURROGATE = re.compile(
+    rb"\\(?<!\\\\)((?:\\\\)*+)"
+    rb"(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+_MAX_SURROGATES = 100_000
 
 
 class Resource(StrEnum):
@@ -136,8 +148,48 @@ ABSENT_TYPES = {"NOT_FOUND", "FORBIDDEN"}
 """GraphQL error types that explain a null; the rest of the response is valid."""
 
 
+NULL = msgspec.Raw(b"null")
+"""Default of a field that `decode_optional` decodes."""
+
+
 class _ErrorBody(msgspec.Struct):
     message: str = ""
+
+
+def build_decode(decoder: msgspec.json.Decoder[T]) -> Callable[[bytes | msgspec.Raw], T]:
+    """
+    Return a function that decodes JSON as the decoder does, but also texts with half a surrogate pair.
+
+    RFC 8259 (8.2) allows these, msgspec refuses them even in unknown fields. U+FFFD replaces them.
+    """
+
+    def decode(body: bytes | msgspec.Raw) -> T:
+        try:
+            return decoder.decode(body)
+        except msgspec.DecodeError:
+            content = bytes(body)
+            repaired = _SURROGATE.sub(_replace_lone, content, count=_MAX_SURROGATES)
+            if repaired == content:
+                raise
+        return decoder.decode(repaired)
+
+    return decode
+
+
+def decode_optional(field: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T | None:
+    """Decode a field that is not essential; None if it is missing, null or invalid."""
+    try:
+        return decode(field)
+    except DECODE_ERRORS:
+        return None
+
+
+def _replace_lone(escape: re.Match[bytes]) -> bytes:
+    return escape[0] if escape[2] is None else escape[1] + rb"\ufffd"
+
+
+decode_text = build_decode(msgspec.json.Decoder(str))
+_decode_error = build_decode(msgspec.json.Decoder(_ErrorBody))
 
 
 class GraphQLError(msgspec.Struct):
@@ -146,6 +198,18 @@ class GraphQLError(msgspec.Struct):
     message: str | None = None
     type: str | None = None
     path: tuple[str | int, ...] = ()
+
+    @classmethod
+    def from_entry(cls, entry: Any) -> "GraphQLError":
+        """Convert a decoded entry, its type to upper case; a field of another JSON type counts as missing."""
+        fields = entry if isinstance(entry, dict) else {}
+        message, kind, path = (fields.get(name) for name in ("message", "type", "path"))
+        steps = path if isinstance(path, list) else []
+        return cls(
+            message if isinstance(message, str) else None,
+            kind.upper() if isinstance(kind, str) else None,
+            tuple(takewhile(lambda step: isinstance(step, str | int), steps)),
+        )
 
 
 def parse_rate_limit(
@@ -225,14 +289,16 @@ def classify_graphql(
     None if they only concern single owners (their path has at least `owner_depth` steps), or fields that
     are missing or not visible: the rest of the response is valid.
     """
+    # A limit is about the account, whatever other errors come with it.
+    for error in errors:
+        # GitHub uses both spellings, and `remaining` need not be zero.
+        is_primary = error.type in {"RATE_LIMITED", "RATE_LIMIT"}
+        limit = _classify_limit(error.message or "", headers, is_primary=is_primary, now=now)
+        if limit is not None:
+            return limit
     for error in errors:
         message = error.message or ""
         summary = shorten(message)
-        # GitHub uses both spellings, and `remaining` need not be zero.
-        if error.type in {"RATE_LIMITED", "RATE_LIMIT"}:
-            return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset_at(headers, now=now))
-        if _is_secondary_limit(message):
-            return Failure(FailureKind.SECONDARY_LIMIT, summary, _retry_at(headers, now=now))
         # After these errors, fields anywhere in the response may wrongly be zero.
         if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(message):
             return Failure(FailureKind.TOO_HEAVY, summary)
@@ -277,11 +343,10 @@ def parse_login(login: str) -> str:
 
 
 def _classify_forbidden(response: GitHubResponse, message: str, *, now: datetime) -> Failure:
-    if _is_secondary_limit(message):
-        return Failure(FailureKind.SECONDARY_LIMIT, message, _retry_at(response.headers, now=now))
     is_empty = response.headers.get("x-ratelimit-remaining") == "0"
-    if is_empty or "rate limit exceeded" in message.lower():
-        return Failure(FailureKind.PRIMARY_LIMIT, message, _reset_at(response.headers, now=now))
+    limit = _classify_limit(message, response.headers, is_primary=is_empty, now=now)
+    if limit is not None:
+        return limit
     if "suspended" in message.lower():
         return Failure(FailureKind.SUSPENDED, message)
     if response.status == 429 or "retry-after" in response.headers:
@@ -289,9 +354,16 @@ def _classify_forbidden(response: GitHubResponse, message: str, *, now: datetime
     return Failure(FailureKind.FORBIDDEN, message)
 
 
-def _is_secondary_limit(message: str) -> bool:
-    lowered = message.lower()
-    return "secondary rate limit" in lowered or "abuse detection" in lowered
+def _classify_limit(
+    message: str, headers: Mapping[str, str], *, is_primary: bool, now: datetime
+) -> Failure | None:
+    """Classify a rate limit by GitHub's message; `is_primary` if something else than it shows one."""
+    lowered, summary = message.lower(), shorten(message)
+    if "secondary rate limit" in lowered or "abuse detection" in lowered:
+        return Failure(FailureKind.SECONDARY_LIMIT, summary, _retry_at(headers, now=now))
+    if is_primary or _PRIMARY_LIMIT_MESSAGE.search(message):
+        return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset_at(headers, now=now))
+    return None
 
 
 def _is_overload(message: str) -> bool:
@@ -323,6 +395,6 @@ def _datetime_from_epoch(seconds: str) -> datetime:
 
 def _error_message(body: bytes) -> str:
     try:
-        return shorten(msgspec.json.decode(body, type=_ErrorBody).message)
+        return shorten(_decode_error(body).message)
     except DECODE_ERRORS:
         return ""

@@ -20,12 +20,16 @@ from github_banners.github.graphql import (
 from github_banners.github.owner_query import OwnerNode
 from github_banners.github.protocol import (
     DECODE_ERRORS,
+    NULL,
     Count,
     Failure,
     FailureKind,
     GitHubResponse,
     Id,
+    build_decode,
     clean_name,
+    decode_optional,
+    decode_text,
     shorten,
 )
 from github_banners.models import Owner, RepositoryDetails
@@ -80,17 +84,18 @@ class _DetailsBody(msgspec.Struct):
     name: str
     owner: _BodyOwner
     private: bool
-    description: str | None = None
+    description: msgspec.Raw = NULL
     fork: bool = False
     archived: bool = False
     stargazers_count: Count = 0
     forks_count: Count = 0
-    language: str | None = None
-    license: _License | None = None
+    language: msgspec.Raw = NULL
+    license: msgspec.Raw = NULL
 
 
-_decode_repository = msgspec.json.Decoder(_Details | None).decode
-_decode_body = msgspec.json.Decoder(_DetailsBody).decode
+_decode_repository = build_decode(msgspec.json.Decoder(_Details | None))
+_decode_license = build_decode(msgspec.json.Decoder(_License))
+_decode_body = build_decode(msgspec.json.Decoder(_DetailsBody))
 
 
 def build_repository_query(owner: Owner, name: str) -> Query:
@@ -142,14 +147,14 @@ def parse_repository_body(
         RepositoryDetails(
             id=body.id,
             name=body.name,
-            description=body.description,
-            language=body.language,
+            description=decode_optional(body.description, decode_text),
+            language=decode_optional(body.language, decode_text),
             stars=body.stargazers_count,
             forks=body.forks_count,
             is_archived=body.archived,
             is_fork=body.fork,
         ),
-        body.license,
+        decode_optional(body.license, _decode_license),
     )
 
 

@@ -1,7 +1,8 @@
 """
 Parses responses of GitHub's REST API; pure.
 
-Only fields that every version of the API has are required; old servers lack the others.
+Only fields that every version of the API has are required; old servers lack the others. Of these, invalid texts
+and numbers of an owner count as unknown; a repository whose numbers are invalid is skipped.
 https://docs.github.com/en/rest/users/users, https://docs.github.com/en/rest/repos/repos
 """
 
@@ -18,6 +19,7 @@ from msgspec import Meta
 from github_banners.github.protocol import (
     DECODE_ERRORS,
     MAX_PAGES,
+    NULL,
     PAGE_SIZE,
     Count,
     Failure,
@@ -26,9 +28,12 @@ from github_banners.github.protocol import (
     Id,
     RateLimit,
     Resource,
+    build_decode,
     build_rate_limit,
     clean_name,
     clean_text,
+    decode_optional,
+    decode_text,
     parse_login,
     shorten,
 )
@@ -49,11 +54,21 @@ _NodeId: TypeAlias = Annotated[str, Meta(max_length=255)]
 class _OwnerBody(msgspec.Struct):
     id: Id
     login: str
-    node_id: _NodeId | None = None
-    name: str | None = None
-    type: str | None = None
-    public_repos: Count | None = None
-    followers: Count | None = None
+    node_id: msgspec.Raw = NULL
+    name: msgspec.Raw = NULL
+    type: msgspec.Raw = NULL
+    public_repos: msgspec.Raw = NULL
+    followers: msgspec.Raw = NULL
+
+    def to_profile(self) -> "OwnerProfile":
+        name = decode_optional(self.name, decode_text)
+        node_id = decode_optional(self.node_id, _decode_node_id)
+        is_organisation = decode_optional(self.type, decode_text) == "Organization"
+        return OwnerProfile(
+            Owner(self.id, parse_login(self.login), node_id, clean_name(name)),
+            public_repos=decode_optional(self.public_repos, _decode_count),
+            followers=None if is_organisation else decode_optional(self.followers, _decode_count),
+        )
 
 
 class _RepositoryBody(msgspec.Struct):
@@ -64,7 +79,7 @@ class _RepositoryBody(msgspec.Struct):
     private: bool | None = None
     stargazers_count: Count | None = None
     forks_count: Count | None = None
-    language: str | None = None
+    language: msgspec.Raw = NULL
 
     def to_repository(self) -> Repository:
         return Repository(
@@ -73,7 +88,7 @@ class _RepositoryBody(msgspec.Struct):
             stars=self.stargazers_count or 0,
             forks=self.forks_count or 0,
             is_fork=bool(self.fork),
-            language=clean_name(self.language),
+            language=clean_name(decode_optional(self.language, decode_text)),
             is_archived=bool(self.archived),
         )
 
@@ -94,13 +109,13 @@ class _BudgetBody(msgspec.Struct):
 
 
 class _RateLimitBody(msgspec.Struct):
-    resources: dict[str, _BudgetBody]
+    resources: dict[str, msgspec.Raw]
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerProfile:
     """
-    An owner, and the number of public repositories that GitHub reports.
+    An owner, and the number of public repositories that GitHub reports, None if it is unknown.
 
     `followers` is None for organisations, for which GraphQL has no number.
     """
@@ -138,23 +153,22 @@ class TokenInfo:
     expires_at: datetime | None = None
 
 
-_decode_rate_limit = msgspec.json.Decoder(_RateLimitBody).decode
-_decode_owner = msgspec.json.Decoder(_OwnerBody).decode
-_decode_repositories = msgspec.json.Decoder(tuple[_RepositoryBody, ...]).decode
-_decode_records = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
-_decode_repository = msgspec.json.Decoder(_RepositoryBody).decode
+_decode_rate_limit = build_decode(msgspec.json.Decoder(_RateLimitBody))
+_decode_budget = build_decode(msgspec.json.Decoder(_BudgetBody))
+_decode_node_id = build_decode(msgspec.json.Decoder(_NodeId))
+_decode_count = build_decode(msgspec.json.Decoder(Count))
+_decode_owner = build_decode(msgspec.json.Decoder(_OwnerBody))
+_decode_repositories = build_decode(msgspec.json.Decoder(tuple[_RepositoryBody, ...]))
+_decode_records = build_decode(msgspec.json.Decoder(tuple[msgspec.Raw, ...]))
+_decode_repository = build_decode(msgspec.json.Decoder(_RepositoryBody))
 
 
 def parse_owner(response: GitHubResponse) -> OwnerProfile | Failure:
     """Parse `GET /users/{login}` or `GET /user/{id}`."""
     try:
-        body = _decode_owner(response.body)
-        login = parse_login(body.login)
+        return _decode_owner(response.body).to_profile()
     except DECODE_ERRORS as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
-    owner = Owner(id=body.id, login=login, node_id=body.node_id, display_name=clean_name(body.name))
-    followers = None if body.type == "Organization" else body.followers
-    return OwnerProfile(owner, body.public_repos, followers)
 
 
 def parse_token_info(response: GitHubResponse, *, now: datetime) -> TokenInfo | Failure:
@@ -166,7 +180,7 @@ def parse_token_info(response: GitHubResponse, *, now: datetime) -> TokenInfo | 
     try:
         bodies = _decode_rate_limit(response.body).resources
         rate_limits = tuple(
-            bodies[resource].to_rate_limit(resource, now=now)
+            _decode_budget(bodies[resource]).to_rate_limit(resource, now=now)
             for resource in Resource
             if resource in bodies
         )

@@ -41,6 +41,7 @@ from github_banners.github.protocol import (
     Resource,
     classify,
     parse_rate_limit,
+    shorten,
 )
 from github_banners.github.transport import describe_error, redirect_target
 from github_banners.http_client import TooLargeBody, UnreadableBody, read_body
@@ -305,8 +306,9 @@ class Sender:
             rate_limit = parse_rate_limit(response, resource=request.resource, now=self._clock())
         except TooLargeBody as error:
             raise RequestFailed(Failure(FailureKind.TOO_LARGE, str(error))) from error
-        except UnreadableBody as error:
-            raise RequestFailed(Failure(FailureKind.UNREADABLE, str(error))) from error
+        # UnicodeError: httpx2 also parses redirects that nobody follows, and fails on some host names.
+        except (UnreadableBody, UnicodeError) as error:
+            raise RequestFailed(Failure(FailureKind.UNREADABLE, shorten(str(error)))) from error
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
             host = httpx2.URL(request.url).host
             reason = describe_error(error, host=host)

@@ -92,13 +92,14 @@ def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | N
     try:
         # Parsed by the library that sends it, so that both agree on the host.
         target = source.join(response.headers["location"])
-    except httpx2.InvalidURL:
+        is_same_origin = (target.scheme, target.host, target.port) == (
+            source.scheme,
+            source.host,
+            source.port,
+        )
+    # ValueError: brackets without an IPv6 address, or a host name that IDNA can't decode.
+    except (httpx2.InvalidURL, ValueError):
         return None
-    is_same_origin = (target.scheme, target.host, target.port) == (
-        source.scheme,
-        source.host,
-        source.port,
-    )
     return str(target) if is_same_origin and not target.userinfo else None
 
 
@@ -184,12 +185,17 @@ def _read_variable(environment: Mapping[str, str], name: str) -> tuple[str, str]
 
 
 def _parse_proxy(name: str, address: str) -> httpx2.Proxy:
-    advice = f"{name} can't be used: give it as http://host:port or https://host:port."
+    advice = (
+        f"{name} can't be used: give it as http://host:port or https://host:port, and in a user name or "
+        "password replace / by %2F, ? by %3F and # by %23."
+    )
     if "://" not in address:
         address = f"http://{address}"
     try:
         url = httpx2.URL(address)
-        if url.scheme not in _PROXY_SCHEMES or not _HOST.fullmatch(url.host):
+        # Such a part can be the end of a password, whose start would be the host and port.
+        has_more = url.path not in {"", "/"} or url.query or url.fragment
+        if url.scheme not in _PROXY_SCHEMES or not _HOST.fullmatch(url.host) or has_more:
             raise ConfigurationError(advice)
         return httpx2.Proxy(url)
     except (httpx2.InvalidURL, ValueError):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,6 +19,8 @@ UNNAMED = [Owner(number, f"dev-{number}") for number in range(20)]
 # Five GraphQL queries from twenty owners to a single one, its two REST requests with three attempts
 # each, and four queries for the other halves.
 MAX_REQUESTS_WITH_TOKEN = 5 + 6 + 4
+# Five GraphQL queries from twenty owners to a single one, and four for the other halves.
+MAX_QUERIES_WITHOUT_GRAPHQL = 5 + 4
 # Three owners, two REST requests with three attempts each.
 MAX_REST_REQUESTS = 3 * 6
 
@@ -90,6 +93,54 @@ async def test_fetch_many_graphql_down_rest_is_tried_for_three_owners(status: in
     assert await fetch_all(api, TOKEN) == set()
     assert api.paths().count("/graphql") == 1
     assert len(api.requests) <= 1 + MAX_REST_REQUESTS
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"content": b"<!DOCTYPE html>"},
+        {"status": 302, "headers": {"location": "https://login.example/"}},
+        {"status": 302},
+        {"status": 406},
+        {"status": 502},
+        {"body": {"errors": [{"message": "Internal error", "path": None}]}},
+        {"body": {"errors": [{"type": "RESOURCE_LIMITS_EXCEEDED"}]}},
+        {"body": {"data": {"nodes": []}}},
+    ],
+    ids=["html", "login", "302", "406", "502", "unknown error", "resource limits", "no owners"],
+)
+async def test_fetch_many_graphql_down_and_rest_up_does_not_multiply_requests(
+    response: dict[str, Any],
+) -> None:
+    api = FakeGitHubApi()
+    content = response.get("content") or json.dumps(response.get("body", {})).encode()
+    api.graphql = lambda request: httpx2.Response(
+        response.get("status", 200),
+        headers=response.get("headers"),
+        stream=httpx2.ByteStream(content),
+    )
+    api.rest = rest_failing_for([])
+    assert await fetch_all(api, TOKEN) == set(range(20))
+    assert api.paths().count("/graphql") <= MAX_QUERIES_WITHOUT_GRAPHQL
+    assert len(api.paths()) - api.paths().count("/graphql") == 2 * 20
+
+
+async def test_fetch_many_graphql_down_and_three_owners_failing_over_rest_stops() -> None:
+    api = FakeGitHubApi()
+    api.graphql = failing_with(502)
+    api.rest = rest_failing_for(range(10, 20))
+    assert await fetch_all(api, TOKEN) == set(range(10))
+    assert len(api.requests) <= MAX_QUERIES_WITHOUT_GRAPHQL + 2 * 10 + MAX_REST_REQUESTS
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3, 9])
+async def test_fetch_many_two_owners_failing_in_graphql_few_others_need_rest(distance: int) -> None:
+    for first in range(20 - distance):
+        api = FakeGitHubApi()
+        api.graphql = graphql_failing_for({first, first + distance})
+        api.rest = rest_failing_for([])
+        assert await fetch_all(api, TOKEN) == set(range(20))
+        assert len(api.paths()) - api.paths().count("/graphql") <= 2 * 4
 
 
 @pytest.mark.parametrize("status", [502, 503])

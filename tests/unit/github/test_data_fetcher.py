@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from github_banners.errors import (
@@ -176,6 +177,32 @@ async def test_licence_is_the_spdx_id_or_a_name_that_tells_something(
     api.graphql = lambda request: json_response({"data": repository_data(licenseInfo=licence)})
     api.rest = lambda request: json_response(repository_body(license=body))
     assert (await fetch_engine(api, *tokens)).licence == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "attribute"),
+    [
+        ({"description": 5}, "description"),
+        ({"language": ["C"]}, "language"),
+        ({"license": {"name": 5}}, "licence"),
+        ({"license": "MIT"}, "licence"),
+    ],
+)
+async def test_repository_with_invalid_text_is_without_it(
+    api: FakeGitHubApi, changes: dict[str, Any], attribute: str
+) -> None:
+    api.rest = lambda request: json_response(repository_body(**changes))
+    repository = await fetch_engine(api)
+    assert repository == msgspec.structs.replace(ENGINE, **{attribute: None})
+
+
+@pytest.mark.parametrize("changes", [{"stargazers_count": -1}, {"forks_count": "2"}, {"fork": 1}])
+async def test_repository_with_invalid_number_or_flag_fails(
+    api: FakeGitHubApi, changes: dict[str, Any]
+) -> None:
+    api.rest = lambda request: json_response(repository_body(**changes))
+    with pytest.raises(GitHubUnavailable):
+        await fetch_engine(api)
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,10 @@ def test_parse_owners_by_login_secondary_limit_has_only_a_message() -> None:
     ("error", "kind"),
     [
         ({"type": "RATE_LIMITED", "message": "API rate limit exceeded"}, FailureKind.PRIMARY_LIMIT),
+        ({"type": "RATE_LIMITED", "path": None}, FailureKind.PRIMARY_LIMIT),
+        ({"type": "rate_limited", "path": {}}, FailureKind.PRIMARY_LIMIT),
+        ({"message": "API rate limit exceeded for user ID 1."}, FailureKind.PRIMARY_LIMIT),
+        ({"message": "You have exceeded a secondary rate limit."}, FailureKind.SECONDARY_LIMIT),
         ({"type": "RESOURCE_LIMITS_EXCEEDED", "path": ["u1"]}, FailureKind.TOO_HEAVY),
         ({"message": "Something went wrong while executing your query."}, FailureKind.TOO_HEAVY),
         ({"message": "Field 'stars' doesn't exist on type 'Repository'"}, FailureKind.UNREADABLE),
@@ -215,6 +219,25 @@ def test_parse_error_of_the_whole_query_fails_all_owners(
     assert kind_of(parse_owners_by_login(build_response(body), PAIR, now=NOW)) is kind
     assert kind_of(parse_owners_by_id(build_response(body), now=NOW)) is kind
     assert kind_of(parse_repository_page(build_response(body), now=NOW)) is kind
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"message": None},
+        {"message": 5},
+        {"extensions": [{}], "locations": None, "unknown": 1},
+        {"path": ["u1", None]},
+        {"path": ["u1", 1.5]},
+        {"type": "not_found"},
+    ],
+)
+def test_parse_error_of_one_owner_with_other_types_keeps_the_others(change: dict[str, Any]) -> None:
+    error = {"type": "NOT_FOUND", "path": ["u1"], "message": "no", **change}
+    results = parse_pair({"u0": owner_node(), "u1": None}, error)
+    assert isinstance(results, list)
+    assert isinstance(results[0], OwnerPage)
+    assert results[1] == Failure(FailureKind.NOT_FOUND)
 
 
 def test_parse_repository_page_has_next_cursor() -> None:

@@ -1,7 +1,10 @@
 """Classification of GitHub's responses, rule by rule."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from github_banners.github.protocol import (
     GraphQLError,
     RateLimit,
     Resource,
+    build_decode,
     classify,
     classify_graphql,
     parse_rate_limit,
@@ -24,6 +28,11 @@ SECOND = timedelta(seconds=1)
 TWO_HOURS = timedelta(hours=2)
 SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
 PRIMARY = {"message": "API rate limit exceeded for user ID 1."}
+PRIMARY_MESSAGES = [
+    PRIMARY["message"],
+    "API rate limit already exceeded for user ID 1.",
+    "api rate limit exceeded",
+]
 
 
 def classify_core(response: GitHubResponse, resource: Resource = Resource.CORE) -> Failure | None:
@@ -126,6 +135,12 @@ def test_classify_primary_limit_message_is_enough(
     assert (failure.kind, failure.retry_at) == (FailureKind.PRIMARY_LIMIT, NOW + pause)
 
 
+@pytest.mark.parametrize("message", PRIMARY_MESSAGES)
+def test_classify_primary_limit_message_in_all_wordings(message: str) -> None:
+    failure = classify_core(build_response({"message": message}, status=403))
+    assert failure == Failure(FailureKind.PRIMARY_LIMIT, message, NOW + MINUTE)
+
+
 @pytest.mark.parametrize("status", [403, 429])
 @pytest.mark.parametrize(
     ("headers", "pause"),
@@ -193,6 +208,43 @@ def test_classify_graphql_primary_limit_in_both_spellings(spelling: str) -> None
     error = GraphQLError("API rate limit exceeded", spelling)
     failure = classify_errors(error, headers=rate_limit_headers(remaining=12, reset_in=MINUTE))
     assert failure == Failure(FailureKind.PRIMARY_LIMIT, error.message or "", NOW + MINUTE + SECOND)
+
+
+@pytest.mark.parametrize("kind", [None, "FORBIDDEN", "UNKNOWN"])
+@pytest.mark.parametrize("message", PRIMARY_MESSAGES)
+def test_classify_graphql_primary_limit_message_is_enough(message: str, kind: str | None) -> None:
+    error = GraphQLError(message, kind, ("nodes", 0))
+    assert classify_errors(error) == Failure(FailureKind.PRIMARY_LIMIT, message, NOW + MINUTE)
+
+
+@pytest.mark.parametrize(
+    "message", [SECONDARY["message"], "You have triggered an abuse detection mechanism."]
+)
+def test_classify_graphql_secondary_limit_message_counts_before_the_type(message: str) -> None:
+    error = GraphQLError(message, "RATE_LIMITED")
+    assert classify_errors(error) == Failure(FailureKind.SECONDARY_LIMIT, message)
+
+
+@pytest.mark.parametrize("kind", [None, "RESOURCE_LIMITS_EXCEEDED", "NOT_FOUND"])
+def test_classify_graphql_limit_after_another_error_counts(kind: str | None) -> None:
+    failure = classify_errors(GraphQLError("what?", kind), GraphQLError("enough", "RATE_LIMITED"))
+    assert failure == Failure(FailureKind.PRIMARY_LIMIT, "enough", NOW + MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ({"type": "Rate_Limited", "path": None}, GraphQLError(None, "RATE_LIMITED")),
+        ({"message": None, "extensions": 5, "locations": "x"}, GraphQLError()),
+        ({"message": ["x"], "type": {}, "path": "u0"}, GraphQLError()),
+        ({"path": ["nodes", 1, None, "x"]}, GraphQLError(path=("nodes", 1))),
+        ({}, GraphQLError()),
+        ("x", GraphQLError()),
+        (None, GraphQLError()),
+    ],
+)
+def test_graphql_error_of_other_types_has_what_is_valid(entry: object, error: GraphQLError) -> None:
+    assert GraphQLError.from_entry(entry) == error
 
 
 def test_classify_graphql_secondary_limit() -> None:
@@ -322,3 +374,39 @@ def test_classify_any_response_returns_a_result(
     assert retry_at is None or NOW <= retry_at <= NOW + TWO_HOURS
     rate_limit = parse_rate_limit(response, resource=Resource.CORE, now=NOW)
     assert rate_limit is None or isinstance(rate_limit.reset_at, datetime)
+
+
+decode_text = build_decode(msgspec.json.Decoder(str))
+
+
+@pytest.mark.parametrize(
+    ("escapes", "text"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"a\uDE00b", "a\ufffdb"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\ud83d\ude00\ude00", "\U0001f600\ufffd"),
+        (r"\ud83d\\ude00", "\ufffd" + r"\ude00"),
+        (r"\ud83d\\ud83d\\\ude00", "\ufffd" + r"\ud83d" + "\\\ufffd"),
+        (r"\ud83d\u0041", "\ufffdA"),
+    ],
+)
+def test_build_decode_replaces_half_a_surrogate_pair(escapes: str, text: str) -> None:
+    body = f'"{escapes}"'.encode()
+    assert decode_text(body) == text
+    assert decode_text(msgspec.Raw(body)) == text
+
+
+@given(st.text(st.sampled_from('\\\ud800\udbff\udc00\udfff\U0001f600u"d8')))
+def test_build_decode_reads_any_text_like_the_standard_library(text: str) -> None:
+    body = json.dumps(text)
+    assert decode_text(body.encode()) == re.sub("[\ud800-\udfff]", "\ufffd", json.loads(body))
+
+
+@pytest.mark.parametrize(
+    "body", [rb'"\ud83d', rb'{"a": \ud83d}', rb'"\ud83g"', b'"\xed\xa0\xbd"', b""]
+)
+def test_build_decode_invalid_json_raises(body: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        decode_text(body)

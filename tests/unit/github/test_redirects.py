@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.credentials import create_accounts
@@ -78,6 +81,9 @@ async def test_fetch_by_id_redirect_within_origin_is_followed(status: int, to: s
         "//evil.example",
         "file:///etc/passwd?",
         "https://[::1",
+        "https:////[",
+        "https://xn--",
+        "https://%xn--a",
     ],
 )
 async def test_fetch_by_id_redirect_to_other_origin_is_refused(to: str) -> None:
@@ -89,6 +95,19 @@ async def test_fetch_by_id_redirect_to_other_origin_is_refused(to: str) -> None:
     assert {(request.url.scheme, request.url.netloc) for request in api.requests} == {
         ("https", b"api.example")
     }
+
+
+@pytest.mark.parametrize("location", ["https:////[", "https://%xn--a", "https://[::1", "http://:x"])
+async def test_fetch_graphql_redirect_that_is_invalid_falls_back_to_rest(
+    location: str,
+) -> None:
+    api = FakeGitHubApi()
+    api.graphql = lambda request: json_response({}, status=307, headers={"location": location})
+    async with open_client(api, TOKEN) as github:
+        with capture_logs() as events:
+            fetched = await github.fetch("Ada")
+    assert fetched.owner.login == "Ada"
+    assert not [event for event in events if event.get("exc_info")]
 
 
 async def test_fetch_by_id_endless_redirects_stop_after_three() -> None:
@@ -115,3 +134,14 @@ def test_redirect_target_of_a_post_is_none() -> None:
     response = build_response(status=307, headers={"location": "/graphql2"})
     assert response.is_redirect
     assert redirect_target(request, response) is None
+
+
+@given(
+    st.text(st.sampled_from("htps:/[]@%x-.1\\?#\u00e9\udcff")),
+    st.sampled_from(["", "//", "https://xn--"]),
+)
+def test_redirect_target_of_any_location_stays_within_origin(text: str, start: str) -> None:
+    request = GitHubRequest("GET", f"{ORIGIN}/users/ada", Resource.CORE)
+    response = build_response(status=301, headers={"location": start + text})
+    target = redirect_target(request, response)
+    assert target is None or target.startswith(f"{ORIGIN}/")

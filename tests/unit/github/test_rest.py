@@ -60,6 +60,41 @@ def test_parse_owner_with_required_fields_only(name: str | None) -> None:
     assert profile == OwnerProfile(Owner(1, "Ada"), None)
 
 
+INVALID: list[Any] = ["12", "", -1, 1.5, 1.0, 3e9, 1 << 64, True, [], {"a": 1}, [["x"]]]
+
+
+@pytest.mark.parametrize("field", ["public_repos", "followers"])
+@pytest.mark.parametrize("value", [*INVALID, 3_000_000_000])
+def test_parse_owner_invalid_number_is_unknown(field: str, value: Any) -> None:
+    body = {"id": 1, "login": "Ada", "name": "A", "public_repos": 3, "followers": 4, field: value}
+    profile = parse_owner(build_response(body))
+    numbers = {"public_repos": 3, "followers": 4, field: None}
+    assert profile == OwnerProfile(Owner(1, "Ada", display_name="A"), **numbers)
+
+
+@pytest.mark.parametrize("field", ["node_id", "name", "type"])
+@pytest.mark.parametrize("value", [5, -1.5, True, [], {"a": 1}])
+def test_parse_owner_invalid_text_is_unknown(field: str, value: Any) -> None:
+    body = {"id": 1, "login": "Ada", "node_id": "U_1", "name": "A", "type": "User", "followers": 4}
+    profile = parse_owner(build_response(body | {field: value}))
+    texts = {"node_id": "U_1", "display_name": "A"}
+    texts.pop("display_name" if field == "name" else field, None)
+    assert profile == OwnerProfile(Owner(1, "Ada", **texts), None, followers=4)
+
+
+def test_parse_owner_too_long_node_id_is_unknown() -> None:
+    body = {"id": 1, "login": "Ada", "node_id": "x" * 300}
+    assert parse_owner(build_response(body)) == OwnerProfile(Owner(1, "Ada"), None)
+
+
+@pytest.mark.parametrize(
+    "field", [b'"name": "\xff"', b'"followers": 1e999', b'"name": "\xed\xa0\xbd"']
+)
+def test_parse_owner_optional_field_that_cannot_be_decoded_is_unknown(field: bytes) -> None:
+    profile = parse_owner(build_response(b'{"id": 1, "login": "Ada", ' + field + b"}"))
+    assert profile == OwnerProfile(Owner(1, "Ada"), None)
+
+
 @pytest.mark.parametrize("missing", ["id", "login"])
 def test_parse_owner_missing_field_is_named(missing: str) -> None:
     body = {"id": 1, "login": "Ada"}
@@ -135,6 +170,25 @@ def test_parse_page_missing_field_skips_record_and_is_named(missing: str) -> Non
     assert f"`{missing}` - at `$[1]`" in page.problem
 
 
+@pytest.mark.parametrize("language", [5, True, [], {"name": "C"}])
+def test_parse_page_invalid_language_is_unknown(language: Any) -> None:
+    record = {"id": 1, "name": "a", "stargazers_count": 5, "language": language}
+    page = parse_page(build_response([record]), number=1)
+    assert page == Page((Repository(1, "a", stars=5),), last=1)
+
+
+@pytest.mark.parametrize(
+    "field", ["stargazers_count", "forks_count", "fork", "archived", "private"]
+)
+def test_parse_page_invalid_number_or_flag_skips_record(field: str) -> None:
+    """Counted as 0, it would make the sums wrong."""
+    bodies = [{"id": 1, "name": "a"}, {"id": 2, "name": "b", field: "12"}]
+    page = parse_page(build_response(bodies), number=1)
+    assert isinstance(page, Page)
+    assert [repository.id for repository in page.repositories] == [1]
+    assert (page.unreadable, field in page.problem) == (1, True)
+
+
 LINK_FIRST = (
     '<https://api.github.com/user/1/repos?per_page=30&page=2>; rel="next", '
     '<https://api.github.com/user/1/repos?per_page=30&page=6>; rel="last"'
@@ -191,6 +245,13 @@ def test_parse_token_info_has_remaining_of_each_resource() -> None:
     }
     assert parse_token_info(build_response(body), now=NOW) == TokenInfo(
         (RateLimit(Resource.CORE, 60, 8, NOW), RateLimit(Resource.GRAPHQL, 5000, 7, NOW))
+    )
+
+
+def test_parse_token_info_ignores_other_resources() -> None:
+    body = {"resources": {"core": resource_limit(8, 60), "search": {"limit": None}, "new": 5}}
+    assert parse_token_info(build_response(body), now=NOW) == TokenInfo(
+        (RateLimit(Resource.CORE, 60, 8, NOW),)
     )
 
 

@@ -394,6 +394,22 @@ async def test_call_does_not_contain_the_key(call: Call) -> None:
     assert KEY.reveal().encode() not in sent
 
 
+async def test_call_after_response_with_cookie_sends_none() -> None:
+    requests = list[httpx2.Request]()
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        return httpx2.Response(200, headers={"set-cookie": f"c{len(requests)}=x; Path=/"})
+
+    transport = httpx2.MockTransport(respond)
+    async with open_service_http(wrap_transport=lambda _: transport) as http:
+        for _ in range(3):
+            await http.get("http://storage/banners")
+        assert len(http.cookies.jar) == 0
+    assert len(requests) == 3
+    assert not [request for request in requests if "cookie" in request.headers]
+
+
 @pytest.mark.parametrize("error", [httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError])
 async def test_call_stale_connection_is_sent_again_with_a_new_nonce(
     call: Call, error: type[httpx2.TransportError]
