@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from github_banners.api.backends import FallbackRenderer
 from github_banners.circuit_breaker import CircuitBreaker
-from github_banners.drawing import draw
+from github_banners.drawing import TO_PNG, draw
 from github_banners.drawing.png import to_png
 from github_banners.errors import Overloaded, RemoteRejected, RendererUnavailable
 from github_banners.messaging.clients import RendererClient
@@ -74,7 +74,7 @@ class Scene:
 
 @asynccontextmanager
 async def open_renderer_app(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
-    png_worker = WorkerProcess(to_png)
+    png_worker = WorkerProcess(TO_PNG)
     try:
         yield SignatureMiddleware(
             build_app(

@@ -14,9 +14,9 @@ import pytest
 from github_banners.errors import Overloaded, RenderingFailed, Unavailable
 from github_banners.serving.worker_main import HEADER, MessageKind
 from github_banners.serving.worker_process import WORK_TIMEOUT_SECONDS, WorkerProcess
-from tests.integration.worker_functions import get_pid, obey, reverse
 
 CHECKOUT = Path(__file__).parents[2]
+FUNCTIONS = "tests.integration.worker_functions"
 
 
 class FakeTimeout:
@@ -54,7 +54,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def worker(fake_timeout: FakeTimeout) -> AsyncIterator[WorkerProcess]:
-    worker = WorkerProcess(obey, timeout=fake_timeout)
+    worker = WorkerProcess(f"{FUNCTIONS}:obey", timeout=fake_timeout)
     yield worker
     await worker.close()
 
@@ -78,7 +78,7 @@ async def wait_until_hanging(pipe: Path) -> None:
 
 
 async def test_run_starts_process_at_first_use() -> None:
-    worker = WorkerProcess(get_pid)
+    worker = WorkerProcess(f"{FUNCTIONS}:get_pid")
     assert worker.pid is None
     first, second = await worker.run(b""), await worker.run(b"")
     assert first == second != b"%d" % os.getpid()
@@ -88,7 +88,7 @@ async def test_run_starts_process_at_first_use() -> None:
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 1 << 10, 3 << 20])
 async def test_run_payload_of_any_size_is_processed(size_bytes: int) -> None:
-    worker = WorkerProcess(reverse)
+    worker = WorkerProcess(f"{FUNCTIONS}:reverse")
     payload = os.urandom(size_bytes)
     assert await worker.run(payload) == payload[::-1]
     await worker.close()
@@ -203,7 +203,7 @@ async def test_close_during_start_leaves_no_process(worker: WorkerProcess) -> No
 def test_worker_main_input_ends_exits() -> None:
     """The kernel closes the pipe of a parent, however it ended."""
     ended = subprocess.run(
-        [sys.executable, "-m", "github_banners.serving.worker_main", f"{__name__}:reverse"],
+        [sys.executable, "-m", "github_banners.serving.worker_main", f"{FUNCTIONS}:reverse"],
         input=b"",
         capture_output=True,
         timeout=20,
@@ -217,7 +217,7 @@ async def test_run_environment_has_no_secrets(
     monkeypatch: pytest.MonkeyPatch, fake_timeout: FakeTimeout
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
-    worker = WorkerProcess(obey, timeout=fake_timeout)
+    worker = WorkerProcess(f"{FUNCTIONS}:obey", timeout=fake_timeout)
     try:
         assert await worker.run(b"getenv GITHUB_TOKENS") == b"nothing"
         assert await worker.run(b"getenv PYTHONPATH") == str(CHECKOUT).encode()

@@ -29,7 +29,7 @@ from github_banners.api.response_cache import ResponseCache
 from github_banners.api.retries import keep_running
 from github_banners.api.traced_backends import open_traced_database
 from github_banners.database.connect import Database
-from github_banners.drawing.png import to_png
+from github_banners.drawing import TO_PNG
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Priority, create_accounts
@@ -208,7 +208,7 @@ async def _open_png_converter(metrics: Metrics) -> AsyncIterator[PngConverter]:
     count = metrics.counter(
         "pngs_total", "PNG cache misses by outcome.", labels="outcome", label_values=PngOutcome
     )
-    converter = PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+    converter = PngConverter(worker=WorkerProcess(TO_PNG), memory_bytes=_PNGS_BYTES, count=count)
     try:
         yield converter
     finally:

@@ -12,4 +12,7 @@ Foreign text (names, languages, option values) is sanitized and escaped, so it n
 from github_banners.drawing.explanation_cards import explain_in_words
 from github_banners.drawing.rendering import draw, explain
 
-__all__ = ["draw", "explain", "explain_in_words"]
+__all__ = ["TO_PNG", "draw", "explain", "explain_in_words"]
+
+TO_PNG = f"{__name__}.png:to_png"
+"""The function that converts SVG to PNG, for a worker process: it takes memory, and may crash."""

@@ -6,8 +6,7 @@ from functools import partial
 
 from starlette.middleware import Middleware
 
-from github_banners.drawing import draw
-from github_banners.drawing.png import to_png
+from github_banners.drawing import TO_PNG, draw
 from github_banners.messaging.clients import StorageClient, open_service_http
 from github_banners.messaging.consumer import KafkaConsumer
 from github_banners.messaging.nonces import NonceCache
@@ -65,7 +64,7 @@ async def open_renderer(
             }
         )
         health.register_metrics(metrics)
-        png_worker = WorkerProcess(to_png)
+        png_worker = WorkerProcess(TO_PNG)
         stack.push_async_callback(png_worker.close)
         count_refusal = metrics.counter(
             "refused_calls_total", "Calls refused by signature or size.", labels="reason"

@@ -32,16 +32,20 @@ Timeout: TypeAlias = Callable[[float], AbstractAsyncContextManager[object]]
 
 
 class WorkerProcess:
-    """Calls `work`, a function at module level, in a worker process that starts at first use."""
+    """
+    Calls a function in a worker process that starts at first use.
+
+    `work` is `MODULE:FUNCTION`: this process need not import what only the worker uses.
+    """
 
     def __init__(
         self,
-        work: Callable[[bytes], bytes],
+        work: str,
         *,
         max_queue: int = MAX_QUEUE,
         timeout: Timeout = asyncio.timeout,
     ) -> None:
-        self._work = f"{work.__module__}:{work.__qualname__}"
+        self._work = work
         self._max_queue = max_queue
         self._timeout = timeout
         self._lock = asyncio.Lock()
