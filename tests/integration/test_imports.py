@@ -49,6 +49,25 @@ def test_services_do_not_import_opentelemetry_while_traces_are_off() -> None:
     assert not packages & {"opentelemetry", "requests", "google", "urllib3"}
 
 
+def test_commands_import_the_server_without_uvicorns_own_command() -> None:
+    program = (
+        "import sys\n"
+        "from github_banners.cli import main\n"
+        "sys.argv = ['github-banners', '--version']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    import github_banners.serving.server\n"
+        "    print(*sys.modules)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    modules = set(output.split())
+    assert "uvicorn.server" in modules
+    assert not modules & {"click", "multiprocessing", "uvicorn.supervisors"}
+
+
 def test_migrate_imports_structlog_without_optional_packages() -> None:
     # It reads settings and configures logs before it fails, since there is nothing to migrate.
     imported = imported_modules("migrate")

@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.server import Server
 
 from github_banners.errors import ConfigurationError
 from github_banners.serving.cached_responses import CachedResponses
@@ -160,7 +161,7 @@ def max_connections() -> int:
     return max(_MIN_CONNECTIONS, min(_MAX_CONNECTIONS, soft - _RESERVED_DESCRIPTORS))
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn's server, with our own sockets, signal handling and limits."""
 
     def __init__(
