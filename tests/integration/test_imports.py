@@ -65,7 +65,7 @@ def test_commands_import_the_server_without_uvicorns_own_command() -> None:
     ).stdout
     modules = set(output.split())
     assert "uvicorn.server" in modules
-    assert not modules & {"click", "multiprocessing", "uvicorn.supervisors"}
+    assert not modules & {"click", "uvicorn.supervisors"}
 
 
 def test_migrate_imports_structlog_without_optional_packages() -> None:
