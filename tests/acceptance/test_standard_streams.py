@@ -51,3 +51,17 @@ def test_command_that_cannot_write_its_output_says_so(data_dir: Path, command: s
     reason = b"Standard output can't be written: No space left on device.\n"
     assert result.stderr.endswith(reason)
     assert b"Traceback" not in result.stderr
+
+
+def test_other_error_of_the_system_is_not_blamed_on_the_output() -> None:
+    """An error of a socket or of a full disk has no file name either."""
+    program = (
+        "from github_banners import cli\n"
+        "def fail(): raise ConnectionRefusedError(111, 'Connection refused')\n"
+        "cli.app = fail\n"
+        "cli.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode == 1
+    assert b"Standard output" not in ended.stderr
+    assert ended.stderr.rstrip().endswith(b"Connection refused")

@@ -15,8 +15,10 @@ import signal
 import sys
 from types import ModuleType
 
+import typer
+
 from github_banners.cli import dlq, forget, services, standalone, storage
-from github_banners.cli.base import app, exit_with, exit_with_error
+from github_banners.cli.base import app, exit_with_error
 from github_banners.errors import BannersError
 
 __all__ = ["app", "dlq", "forget", "main", "services", "standalone", "storage"]
@@ -49,12 +51,14 @@ def main() -> None:
     try:
         _run_command()
     except SystemExit as system_exit:
-        _flush_output()
+        code = system_exit.code if isinstance(system_exit.code, int) else 0
+        if not _flush_output():
+            code = code or 1
         if "asyncio" in sys.modules:
             from github_banners.serving.event_loop import exit_without_waiting
 
-            exit_without_waiting(system_exit.code if isinstance(system_exit.code, int) else 0)
-        raise
+            exit_without_waiting(code)
+        sys.exit(code)
 
 
 def _run_command() -> None:
@@ -64,20 +68,21 @@ def _run_command() -> None:
         sys.exit(128 + signal.SIGINT)
     except BannersError as error:
         exit_with_error(error)
-    except OSError as error:
-        # Files have a name; what has none was written to standard output.
-        if error.filename is not None:
+    except OSError:
+        # If standard output was the cause, it fails again.
+        if _flush_output():
             raise
-        _flush_output()
-        exit_with(f"Standard output can't be written: {error.strerror}.", code=1)
+        sys.exit(1)
 
 
-def _flush_output() -> None:
-    """Write what is buffered for standard output; drop it if that fails, with a message and code 1."""
+def _flush_output() -> bool:
+    """Write what is buffered for standard output; if that fails, drop it with a message."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
+        typer.echo(f"Standard output can't be written: {error.strerror}.", err=True)
         # Else the interpreter tries it again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        exit_with(f"Standard output can't be written: {error.strerror}.", code=1)
+        return False
+    return True

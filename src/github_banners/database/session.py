@@ -1,7 +1,8 @@
 """
 Connections with fixed settings, independent of role, pooler and environment.
 
-libpq's environment variables are removed, on Unix sockets also those for TLS. Values are converted here to what PostgreSQL can store.
+libpq's environment variables are removed, on Unix sockets also those for TLS. Values are converted
+here to what PostgreSQL can store.
 """
 
 import os

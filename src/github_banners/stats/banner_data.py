@@ -81,7 +81,8 @@ def complete(
 
     :raises LookupError: data is missing
     :raises TokenRequired: forks are counted by size, and their sizes were not fetched
-    :raises BannersError: there are neither contributions nor followers to draw, and the banner shows nothing else
+    :raises BannersError: there are neither contributions nor followers to draw, and the banner shows
+        nothing else
     """
     needs = data_needs(options)
     changes: dict[str, Any] = {}
@@ -156,7 +157,8 @@ async def read_completed(
 
     :raises LookupError: something is not stored yet
     :raises TokenRequired: forks are counted by size, and their sizes are not stored
-    :raises BannersError: there are neither contributions nor followers to draw, and the banner shows nothing else
+    :raises BannersError: there are neither contributions nor followers to draw, and the banner shows
+        nothing else
     """
     if DataKind.REPOSITORIES in needs and not snapshot.has_numbers:
         raise LookupError(f"the numbers of owner {snapshot.owner.id} are not stored")
