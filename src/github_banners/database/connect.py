@@ -69,7 +69,6 @@ _POOL_TIMEOUT_SECONDS = 3.0
 # pool reconnects within about a second even after an outage of an hour.
 _RECONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
-_CANCEL_ATTEMPTS = 5
 _WAIT_STEPS = 5
 
 _SETTINGS = """
@@ -170,11 +169,9 @@ class Database:
         # A cancelled psycopg call waits up to 10 s for a frozen server, unless its socket is closed.
         for conn in self._connections:
             conn.pgconn.finish()
-        for _ in range(_CANCEL_ATTEMPTS):
-            # psycopg uses wait_for, which can lose a cancellation in Python 3.11: cancel repeatedly.
-            for job in self._jobs:
-                job.cancel()
-            await self._drain(_CLOSE_TIMEOUT_SECONDS / _CANCEL_ATTEMPTS)
+        for job in self._jobs:
+            job.cancel()
+        await self._drain(_CLOSE_TIMEOUT_SECONDS)
         await self._pool.close(timeout=_CLOSE_TIMEOUT_SECONDS)
 
     @property
@@ -224,11 +221,11 @@ class Database:
         :raises DatabaseUnavailable: no server, or the connection was lost
         """
         with self._tracking_availability():
-            async with self._pool.connection() as conn, self._transaction(conn):
+            async with self._pooled_connection() as conn, self._transaction(conn):
                 yield conn
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        async with self._pool.connection() as conn:
+        async with self._pooled_connection() as conn:
             if asyncio.current_task() in self._timed_out:
                 raise DatabaseUnavailable
             try:
@@ -238,6 +235,22 @@ class Database:
                 # After a long query the connection may be stuck; the pool opens a new one.
                 if asyncio.current_task() in self._timed_out:
                     await conn.close()
+
+    @asynccontextmanager
+    async def _pooled_connection(self) -> AsyncIterator[Connection]:
+        """
+        Yield a connection of the pool; raise a cancellation that came while waiting for it.
+
+        The pool waits by `asyncio.wait_for`, which in Python 3.11 loses a cancellation that arrives
+        together with the connection: https://github.com/python/cpython/issues/86296
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        async with self._pool.connection() as conn:
+            if task.cancelling() > cancellations:
+                raise asyncio.CancelledError
+            yield conn
 
     @asynccontextmanager
     async def _transaction(self, conn: Connection) -> AsyncIterator[None]:

@@ -186,6 +186,24 @@ async def test_run_within_cancelled_request_does_not_cancel_job(database: Databa
     assert database.is_available
 
 
+async def test_transaction_cancelled_while_waiting_for_a_connection_ends(conninfo: str) -> None:
+    """A task that waits for a connection ends also if it gets one just when it is cancelled."""
+
+    async def use_repeatedly(database: Database) -> None:
+        while True:
+            async with database.transaction():
+                await asyncio.sleep(0)
+
+    async with Database(conninfo, max_connections=1) as database:
+        for step in range(100):
+            tasks = [asyncio.create_task(use_repeatedly(database)) for _ in range(3)]
+            await asyncio.sleep(step / 10_000)
+            for task in tasks:
+                task.cancel()
+            _, running = await asyncio.wait(tasks, timeout=5)
+            assert not running
+
+
 async def test_run_within_late_without_connection_does_not_start(conninfo: str) -> None:
     """Many jobs wait behind a slow one: they are dropped, and no connection is lost."""
     may_continue, started = asyncio.Event(), []
