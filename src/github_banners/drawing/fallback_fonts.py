@@ -9,6 +9,7 @@ time; a process reads each file once. https://learn.microsoft.com/typography/ope
 import os
 import re
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -93,11 +94,11 @@ class FontFile:
     def _is_in_segments(self, code: int) -> bool:
         """Search a map of format 4: columns of last codes, first codes, deltas and offsets."""
         (size,) = struct.unpack_from(">H", self._character_map, 6)
-        for last_position in range(14, 14 + size, 2):
-            if self._number(last_position) >= code:
-                break
-        else:
+        last_positions = range(14, 14 + size, 2)
+        segment = bisect_left(last_positions, code, key=self._number)
+        if segment == len(last_positions):
             return False
+        last_position = last_positions[segment]
         # Two unused bytes follow the first column.
         first_position = last_position + 2 + size
         offset_position = first_position + 2 * size

@@ -131,14 +131,17 @@ def month_labels(last_day: date | None, locale: str) -> list[Label]:
     first_day = last_day - timedelta(
         days=(WEEKS - 1) * _DAYS_PER_WEEK + _row(last_day.weekday(), locale)
     )
-    firsts = [
-        day
-        for day in (
-            first_day + timedelta(days=index) for index in range((last_day - first_day).days + 1)
-        )
-        if day.day == 1
-    ]
-    return [Label((day - first_day).days // _DAYS_PER_WEEK, names[day.month - 1]) for day in firsts]
+    labels = []
+    day = first_day if first_day.day == 1 else _next_month(first_day)
+    while day <= last_day:
+        labels.append(Label((day - first_day).days // _DAYS_PER_WEEK, names[day.month - 1]))
+        day = _next_month(day)
+    return labels
+
+
+def _next_month(day: date) -> date:
+    """Return the first day of the month after a day."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
 @cache
