@@ -1,9 +1,7 @@
 """Spans of requests, calls and events; exporting them to a collector that may be down."""
 
 import logging
-import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -340,52 +338,6 @@ def test_build_resource_service_name(
 def test_build_sampler_is_the_named_one(sampler: str, argument: str, description: str) -> None:
     settings = make_settings(OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument)
     assert export.build_sampler(settings).get_description().startswith(description)
-
-
-def test_exporter_sends_spans_with_the_headers_of_the_setting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(export, "FLUSH_TIMEOUT_SECONDS", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as collector:
-        port = collector.getsockname()[1]
-        settings = make_settings(
-            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}/otlp/",
-            OTEL_EXPORTER_OTLP_HEADERS="api-key=a%20b",
-        )
-        with export.exporting(settings, service=ServiceName.API) as tracing:
-            assert tracing.start_span is not None
-            with tracing.start_span("a"):
-                pass
-        connection, _ = collector.accept()
-        with connection:
-            head = connection.recv(1 << 16).decode("latin-1")
-    assert head.startswith("POST /otlp/v1/traces HTTP/1.1\r\n")
-    assert "api-key: a b\r\n" in head
-
-
-@pytest.mark.parametrize("is_listening", [False, True], ids=["down", "hanging"])
-def test_exporting_to_an_unavailable_collector_ends_in_time_and_is_logged_once(
-    monkeypatch: pytest.MonkeyPatch, *, is_listening: bool
-) -> None:
-    monkeypatch.setattr(export, "FLUSH_TIMEOUT_SECONDS", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as listener, capture_logs() as lines:
-        port = listener.getsockname()[1]
-        if not is_listening:
-            listener.close()
-        settings = make_settings(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
-        with export.exporting(settings, service=ServiceName.API) as tracing:
-            assert tracing.start_span is not None
-            started = time.monotonic()
-            for _ in range(5000):
-                with tracing.start_span("a"):
-                    pass
-            spent = time.monotonic() - started
-            ending = time.monotonic()
-        assert time.monotonic() - ending < 2
-    assert spent < 5
-    events = [line["event"] for line in lines if line["log_level"] == "warning"]
-    assert events.count("traces.not_sent") <= 1
-    assert len([event for event in events if event == "traces.failed"]) <= 2
 
 
 def test_sdk_warnings_are_logged_once_an_hour() -> None:
