@@ -12,7 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import PurePosixPath
 
 PACKAGE = "github_banners"
@@ -230,6 +230,7 @@ def find_forbidden_names(module: Module) -> list[str]:
     return [f"{module.path}:{line}: `{name}`" for name, line in violations]
 
 
+@cache
 def _has_forbidden_word(name: str) -> bool:
     return not FORBIDDEN_WORDS.isdisjoint(word.lower() for word in _WORD.findall(name))
 
