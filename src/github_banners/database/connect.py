@@ -69,6 +69,7 @@ _POOL_TIMEOUT_SECONDS = 3.0
 # pool reconnects within about a second even after an outage of an hour.
 _RECONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
+_CANCEL_ATTEMPTS = 5
 _WAIT_STEPS = 5
 
 _SETTINGS = """
@@ -169,9 +170,11 @@ class Database:
         # A cancelled psycopg call waits up to 10 s for a frozen server, unless its socket is closed.
         for conn in self._connections:
             conn.pgconn.finish()
-        for job in self._jobs:
-            job.cancel()
-        await self._drain(_CLOSE_TIMEOUT_SECONDS)
+        for _ in range(_CANCEL_ATTEMPTS):
+            # A job whose cancellation is lost waits for another connection: cancel repeatedly.
+            for job in self._jobs:
+                job.cancel()
+            await self._drain(_CLOSE_TIMEOUT_SECONDS / _CANCEL_ATTEMPTS)
         await self._pool.close(timeout=_CLOSE_TIMEOUT_SECONDS)
 
     @property
@@ -239,7 +242,7 @@ class Database:
     @asynccontextmanager
     async def _pooled_connection(self) -> AsyncIterator[Connection]:
         """
-        Yield a connection of the pool; raise a cancellation that came while waiting for it.
+        Yield a connection of the pool; raise a cancellation that got lost meanwhile.
 
         The pool waits by `asyncio.wait_for`, which in Python 3.11 loses a cancellation that arrives
         together with the connection: https://github.com/python/cpython/issues/86296
@@ -247,10 +250,13 @@ class Database:
         task = asyncio.current_task()
         assert task is not None
         cancellations = task.cancelling()
-        async with self._pool.connection() as conn:
+        try:
+            async with self._pool.connection() as conn:
+                if task.cancelling() == cancellations:
+                    yield conn
+        finally:
             if task.cancelling() > cancellations:
                 raise asyncio.CancelledError
-            yield conn
 
     @asynccontextmanager
     async def _transaction(self, conn: Connection) -> AsyncIterator[None]:
