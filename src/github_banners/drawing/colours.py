@@ -7,6 +7,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TypeAlias
 
+from github_banners.options import expand_hex
+
 _Triple: TypeAlias = tuple[float, float, float]
 
 # White and black have the same contrast with this luminance.
@@ -78,9 +80,7 @@ def normalise_hex(colour: str) -> str:
     """
     # Options may have been built without validation, and this goes into a style sheet unescaped.
     int(colour, 16)
-    if len(colour) in {3, 4}:
-        colour = "".join(digit * 2 for digit in colour)
-    return colour[:6] if colour[6:] == "ff" else colour
+    return expand_hex(colour)
 
 
 def mix(background: str, colour: str, share: float) -> str:

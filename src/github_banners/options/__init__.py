@@ -7,7 +7,7 @@ Banner options: what they are called, what values they take, and how requests ar
     aliases        alternative spellings of themes and locales; suggestions for option names
     parsing        parse queries, request bodies and command lines into `BannerOptions`; logins, names
     compatibility  translate the URLs of github-readme-stats and streak-stats
-    css_colours    colours as other services write them
+    css_colours    colours as hex digits, and as other services write them
 """
 
 from github_banners.options.compatibility import (
@@ -19,6 +19,7 @@ from github_banners.options.compatibility import (
     Parameter,
     translate_url,
 )
+from github_banners.options.css_colours import expand_hex
 from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
     OPTION_NAMES,
@@ -100,6 +101,7 @@ __all__ = [
     "canonical_option_name",
     "data_needs",
     "drop_redundant_options",
+    "expand_hex",
     "find_misspelt_options",
     "ignored_options",
     "normalise_names",

@@ -1,5 +1,5 @@
 """
-Colours as other services write them: hex digits, names of CSS, or gradients.
+Colours as hex digits, and as other services write them: names of CSS, or gradients.
 
 Names: https://www.w3.org/TR/css-color-4/#named-colors
 """
@@ -43,8 +43,18 @@ _WORDS = _ROWS.split()
 CSS_COLOURS = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
 """The hex digits of each colour by its name; those of `transparent` have an alpha of 0."""
 
-_HEX = re.compile(r"(?:[0-9a-f]{3}|[0-9a-f]{4}|[0-9a-f]{6}|[0-9a-f]{8})", re.ASCII)
+HEX_PATTERN = "(?:[0-9a-f]{3}|[0-9a-f]{4}|[0-9a-f]{6}|[0-9a-f]{8})"
+"""Regular expression of a hex colour, without a sign in front."""
+
+_HEX = re.compile(HEX_PATTERN)
 _MIN_GRADIENT_PARTS, _MAX_GRADIENT_PARTS = 3, 32
+
+
+def expand_hex(digits: str) -> str:
+    """Expand a hex colour of 3, 4, 6 or 8 digits to 6, or to 8 if it is translucent."""
+    if len(digits) in {3, 4}:
+        digits = "".join(digit * 2 for digit in digits)
+    return digits[:6] if len(digits) == 8 and digits.endswith("ff") else digits
 
 
 def parse_css_colour(value: str) -> str | None:
@@ -69,5 +79,4 @@ def _mean_colour(colours: Sequence[str]) -> str | None:
 
 def _to_channels(colour: str) -> bytes:
     """Return red, green, blue and alpha of hex digits."""
-    digits = colour if len(colour) > 4 else "".join(digit * 2 for digit in colour)
-    return bytes.fromhex(digits.ljust(8, "f"))
+    return bytes.fromhex(expand_hex(colour).ljust(8, "f"))

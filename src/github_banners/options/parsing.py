@@ -21,6 +21,7 @@ import msgspec
 from github_banners.errors import InvalidInput, InvalidOption, InvalidType, closest_match
 from github_banners.logins import LOGIN, LOGIN_CHARACTERS
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
+from github_banners.options.css_colours import expand_hex
 from github_banners.options.schema import (
     MAX_SHOWN_NUMBERS,
     BannerOptions,
@@ -252,7 +253,7 @@ def _normalise(name: str, raw: object) -> object:
     if kind == "integer":
         return _parse_digits(normalised)
     if Colour in {hint, *get_args(hint)}:
-        return _expand_colour(normalised.removeprefix("#"))
+        return expand_hex(normalised.removeprefix("#"))
     if kind == "string":
         text = _repository_name(normalised) if name == "repo" else raw
         return _strip_invisible(text) or None
@@ -328,13 +329,6 @@ def _is_visible(character: str) -> bool:
     code = ord(character)
     is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
     return not is_noncharacter and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
-
-
-def _expand_colour(digits: str) -> str:
-    """Expand a hex colour to 6 digits, or 8 if it is translucent; others stay unchanged."""
-    if len(digits) in {3, 4}:
-        digits = "".join(digit * 2 for digit in digits)
-    return digits[:6] if len(digits) == 8 and digits.endswith("ff") else digits
 
 
 def parse_login(value: object, *, field: str = "username") -> str:

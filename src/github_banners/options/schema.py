@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
+from github_banners.options.css_colours import HEX_PATTERN
 from github_banners.options.palettes import COLOURS, PALETTE_NAMES, PALETTES
 
 
@@ -149,10 +150,7 @@ RepositoryName = Annotated[
 
 Colour = Annotated[
     str,
-    Meta(
-        pattern="^(?:[0-9a-f]{3}|[0-9a-f]{4}|[0-9a-f]{6}|[0-9a-f]{8})$",
-        description="a hex colour of 3, 4, 6 or 8 digits",
-    ),
+    Meta(pattern=f"^{HEX_PATTERN}$", description="a hex colour of 3, 4, 6 or 8 digits"),
 ]
 
 
