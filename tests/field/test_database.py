@@ -113,7 +113,7 @@ async def save_and_read(conninfo: str) -> None:
             assert result is not None
             assert result[1] == saved
             assert (saved.fetched_at, saved.owner.display_name) == (NOON, "Ünï 🚀 日本")
-            [due] = await leases.lease_due_users(conn, now=NOON + HOUR)
+            [due] = await leases.lease_due_users(conn, now=NOON + HOUR, limit=1, interval=HOUR)
             assert due.id == 1
 
 
@@ -588,21 +588,21 @@ async def test_f9_wrong_clock_times_are_replaced(conninfo: str) -> None:
             await users.upsert_owners(conn, [fetched_owner(fetched_at=ahead)], now=ahead)
             await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=ahead)
             await leases.schedule_users(conn, [1], now=ahead, interval=HOUR)
-            await leases.lease_due_users(conn, now=ahead + HOUR)
+            await leases.lease_due_users(conn, now=ahead + HOUR, limit=1, interval=HOUR)
             await leases.mark_published(conn, {1: to_epoch_microseconds(ahead)})
         async with database.transaction() as conn:
             snapshot = await users.select_snapshot(conn, "user-1", now=NOON)
             assert snapshot is not None
             assert (snapshot.fetched_at, snapshot.version) == (EPOCH, 0)
-            assert await leases.lease_users(conn, {1: EPOCH}, now=NOON) == {1}
+            assert await leases.lease_users(conn, {1: EPOCH}, now=NOON, lease=HOUR) == {1}
         async with database.transaction() as conn:
             await conn.execute("update users set leased_until = %s", [ahead])
-            [owner] = await leases.lease_due_users(conn, now=NOON, interval=HOUR)
+            [owner] = await leases.lease_due_users(conn, now=NOON, limit=1, interval=HOUR)
         async with database.transaction() as conn:
             [saved] = await users.upsert_owners(conn, [fetched_owner()], now=NOON)
             await leases.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
-            [(banner, _)] = await leases.lease_unpublished_banners(conn, now=NOON)
+            [(banner, _)] = await leases.lease_unpublished_banners(conn, now=NOON, limit=1)
     assert owner.id == 1
     assert (saved.fetched_at, saved.version) == (NOON, to_epoch_microseconds(NOON))
     assert (banner.version, banner.published_version) == (to_epoch_microseconds(NOON), 0)

@@ -591,7 +591,7 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
     async def work(conn: Any) -> int:
         await users.select_snapshot(conn, "user-1")
         await banners.select_banner_with_snapshot(conn, "b-1")
-        await leases.lease_users(conn, {1: scene.now}, now=scene.now)
+        await leases.lease_users(conn, {1: scene.now}, now=scene.now, lease=HOUR)
         await leases.release_user(conn, 1, leased_until=scene.now)
         await owner_data.select_repository_need(conn, 1, "linux")
         await login_holders.insert_identity(

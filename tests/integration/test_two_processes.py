@@ -171,7 +171,9 @@ async def test_find_request_of_other_process_fails_sends_another(scene: Scene) -
 
 async def lease_in_third_process(scene: Scene) -> None:
     async with scene.databases[0].transaction() as conn:
-        assert await leases.lease_users(conn, {ADA: scene.now}, now=scene.now) == {ADA}
+        lease = timedelta(seconds=15)
+        leased = await leases.lease_users(conn, {ADA: scene.now}, now=scene.now, lease=lease)
+        assert leased == {ADA}
 
 
 async def test_find_soft_stale_fetches_when_lease_of_dead_process_expires(scene: Scene) -> None:
@@ -258,7 +260,7 @@ async def test_find_owner_with_later_background_retry_is_fetched(scene: Scene) -
         await insert_banner(
             conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
         )
-        assert len(await leases.lease_due_users(conn, now=scene.now)) == 1
+        assert len(await leases.lease_due_users(conn, now=scene.now, limit=1, interval=HOUR)) == 1
         await leases.release_users(conn, {ADA: scene.now + MINUTE})
     await scene.find(0)
     await scene.drain()

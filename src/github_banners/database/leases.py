@@ -20,10 +20,7 @@ from github_banners.errors import UnreadableBanner
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Owner, Snapshot
 
 _REFRESH_LEASE = timedelta(minutes=2)
-# A request to GitHub takes REQUEST_TIMEOUT at most, 10 s by default.
-_FETCH_LEASE = timedelta(seconds=15)
 _PUBLISH_LEASE = timedelta(seconds=15)
-_HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
 _MAX_INTERVAL_FACTOR = 168
 
@@ -89,17 +86,12 @@ _SCHEDULE_USERS = """
 
 
 async def lease_due_users(
-    conn: Connection,
-    *,
-    now: datetime,
-    limit: int = 20,
-    lease: timedelta = _REFRESH_LEASE,
-    interval: timedelta = _HOUR,
+    conn: Connection, *, now: datetime, limit: int, interval: timedelta
 ) -> list[Owner]:
     """
     Lease the owners that have been due longest; only owners with an active banner become due.
 
-    The lease ends after `lease`, or when the owner is saved, marked deleted or released. Owners due
+    The lease ends after two minutes, or when the owner is saved, marked deleted or released. Owners due
     later than `interval` allows were scheduled by a wrong clock, and are leased last.
     """
     # Two ordered scans of one index; the second is empty unless a clock was wrong.
@@ -127,7 +119,7 @@ async def lease_due_users(
         "now": now,
         "latest": latest_time(now),
         "last_turn": latest_time(now) + max(_MAX_INTERVAL_FACTOR * interval, _WEEK),
-        "lease": lease,
+        "lease": _REFRESH_LEASE,
         "limit": limit,
     }
     cursor = await conn.execute(query, parameters)
@@ -140,7 +132,7 @@ async def lease_users(
     requested_at: Mapping[int, datetime],
     *,
     now: datetime,
-    lease: timedelta = _FETCH_LEASE,
+    lease: timedelta,
 ) -> set[int]:
     """
     Lease owners for waiting requests; `requested_at` holds times by owner id. Return the leased ids.
@@ -232,14 +224,13 @@ async def lease_unpublished_banners(
     conn: Connection,
     *,
     now: datetime,
-    limit: int = 100,
-    lease: timedelta = _PUBLISH_LEASE,
+    limit: int,
     on_unreadable: Callable[[int, UnreadableBanner], object] = lambda *_: None,
 ) -> list[tuple[Banner, Snapshot]]:
     """
     Lease banners whose newest version is not published yet; previously failed ones come last.
 
-    The lease ends after `lease`, or by `mark_published` or `release_banners`. Banners that can't be
+    The lease ends after 15 seconds, or by `mark_published` or `release_banners`. Banners that can't be
     read stay leased; `on_unreadable` is called with their ids.
     """
     # Ordered scans of parts of one index: banners that wait for a retry are not read.
@@ -263,7 +254,12 @@ async def lease_unpublished_banners(
         expired=SQL(pick).format(range=SQL("<= %(now)s")),
         ahead=SQL(pick).format(range=SQL("> %(latest)s")),
     )
-    parameters = {"now": now, "latest": latest_time(now), "limit": limit, "lease": lease}
+    parameters = {
+        "now": now,
+        "latest": latest_time(now),
+        "limit": limit,
+        "lease": _PUBLISH_LEASE,
+    }
     cursor = await conn.execute(query, parameters)
     ids = [banner_id for (banner_id,) in await cursor.fetchall()]
     # A second statement, because locking returns the newest version of a banner, which can be newer

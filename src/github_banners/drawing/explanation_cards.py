@@ -164,9 +164,9 @@ def build_explanation(
     )
 
 
-def explain_in_words(error: BannersError, *, host: str, locale: str = "en") -> tuple[str, str, str]:
-    """Return the headline of an explanation, what happened, and what to do."""
-    message = _message(error, sanitize(host), locale, _LOGIN_PARAMETER)
+def explain_in_words(error: BannersError, *, host: str) -> tuple[str, str, str]:
+    """Return the English headline of an explanation, what happened, and what to do."""
+    message = _message(error, sanitize(host), "en", _LOGIN_PARAMETER)
     before, foreign_text, after = message.headline
     headline = f"{before}{isolate(foreign_text)}{after}"
     return headline, message.what, "".join(message.advice)

@@ -143,16 +143,14 @@ class DataFetcher:
         fetching = self._fetch_repository(owner, name, repository_id, priority)
         return await self._with_public_errors(fetching, owner.login, self._time_limit)
 
-    async def identify(self, login: str, *, priority: Priority = Priority.UNKNOWN_LOGIN) -> Owner:
+    async def identify(self, login: str) -> Owner:
         """
         Fetch the current holder of a login, without repositories.
 
         :raises UnknownUser: GitHub knows no account with this login
         :raises GitHubUnavailable: the owner can't be fetched
         """
-        return await self._with_public_errors(
-            self._identify(login, priority), login, self._time_limit
-        )
+        return await self._with_public_errors(self._identify(login), login, self._time_limit)
 
     async def is_organisation(self, login: str) -> bool:
         """
@@ -272,7 +270,8 @@ class DataFetcher:
             self._sender.rest_request(path), parse, priority=priority
         )
 
-    async def _identify(self, login: str, priority: Priority) -> Owner:
+    async def _identify(self, login: str) -> Owner:
+        priority = Priority.UNKNOWN_LOGIN
         if self._sender.remaining(Resource.GRAPHQL, priority=priority) > 0:
             body = build_identity_query(login).to_json()
             try:

@@ -82,10 +82,8 @@ def from_event(event: BannerEvent, *, now: datetime) -> RenderJob:
     return RenderJob(event.payload.storage_path, snapshot, _to_options(event.payload), version)
 
 
-def to_preview_request(
-    snapshot: Snapshot, options: BannerOptions, *, image_format: Format = Format.SVG
-) -> PreviewRequest:
-    """Build the request to draw a banner."""
+def to_preview_request(snapshot: Snapshot, options: BannerOptions) -> PreviewRequest:
+    """Build the request to draw a banner as SVG."""
     return PreviewRequest(
         username=snapshot.owner.login,
         display_name=snapshot.owner.display_name,
@@ -94,7 +92,7 @@ def to_preview_request(
         **extra_data(snapshot, options),
         banner_type=options.theme,
         look=_non_default(options),
-        format=image_format,
+        format=Format.SVG,
     )
 
 

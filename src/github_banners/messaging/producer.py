@@ -38,15 +38,10 @@ class KafkaProducer:
     """
 
     def __init__(
-        self,
-        brokers: Sequence[str],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        timeout_seconds: float = _SEND_TIMEOUT_SECONDS,
+        self, brokers: Sequence[str], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._brokers = list(brokers)
         self._circuit = CircuitBreaker(clock, name="broker")
-        self._timeout_seconds = timeout_seconds
         self._client_task: asyncio.Task[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -90,7 +85,7 @@ class KafkaProducer:
         client_task = self._client_task
         try:
             with broker_errors():
-                async with asyncio.timeout(self._timeout_seconds):
+                async with asyncio.timeout(_SEND_TIMEOUT_SECONDS):
                     producer = (
                         client_task.result()
                         if client_task.done()

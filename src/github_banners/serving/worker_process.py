@@ -38,15 +38,8 @@ class WorkerProcess:
     `work` is `MODULE:FUNCTION`: this process need not import what only the worker uses.
     """
 
-    def __init__(
-        self,
-        work: str,
-        *,
-        max_queue: int = MAX_QUEUE,
-        timeout: Timeout = asyncio.timeout,
-    ) -> None:
+    def __init__(self, work: str, *, timeout: Timeout = asyncio.timeout) -> None:
         self._work = work
-        self._max_queue = max_queue
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._pending = 0
@@ -67,7 +60,7 @@ class WorkerProcess:
         :raises RenderingFailed: the function raised an exception
         :raises Unavailable: the function took too long, or the process died
         """
-        if self._pending > self._max_queue:
+        if self._pending > MAX_QUEUE:
             raise Overloaded("the queue of the worker process is full")
         self._pending += 1
         try:

@@ -18,6 +18,7 @@ from github_banners.models import Clock, Snapshot
 from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS
 from github_banners.stats.snapshots import BackgroundWriter
 
+# A request to GitHub takes REQUEST_TIMEOUT at most, 10 s by default.
 _LEASE_DURATION = timedelta(seconds=15)
 _POLL_ATTEMPTS = 10
 _POLL_SECONDS = 0.2

@@ -165,7 +165,9 @@ async def create_banners(conn: Connection, sample: Sample) -> None:
 
 
 async def fetch_for_requests(conn: Connection, sample: Sample) -> None:
-    await leases.lease_users(conn, dict.fromkeys(sample.owner_ids, sample.now), now=sample.now)
+    await leases.lease_users(
+        conn, dict.fromkeys(sample.owner_ids, sample.now), now=sample.now, lease=HOUR
+    )
     await leases.release_user(conn, sample.owner_ids[0], leased_until=sample.now)
     await login_holders.insert_identity(conn, Owner(NEW_ID, "Identity"), now=sample.now)
 

@@ -61,7 +61,7 @@ async def test_select_backlogs_counts_due_owners_unless_they_are_being_refreshed
     now = NOON + HOUR + MINUTE
     measured = await select_backlogs(conn, now=now)
     assert (measured.overdue_owners, measured.refresh_delay_seconds) == (2, 60.0)
-    await lease_due_users(conn, now=now, limit=1)
+    await lease_due_users(conn, now=now, limit=1, interval=HOUR)
     assert (await select_backlogs(conn, now=now)).overdue_owners == 1
 
 

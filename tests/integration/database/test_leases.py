@@ -24,6 +24,7 @@ from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 pytestmark = pytest.mark.postgres
 
 LEASE = timedelta(minutes=2)
+PUBLISH_LEASE = timedelta(seconds=15)
 
 
 async def save_with_banners(conn: Connection, *owner_ids: int, fetched_at: datetime = NOON) -> None:
@@ -40,7 +41,7 @@ async def save_with_banners(conn: Connection, *owner_ids: int, fetched_at: datet
 
 
 async def lease_due_ids(conn: Connection, now: datetime, *, limit: int = 20) -> list[int]:
-    return [owner.id for owner in await lease_due_users(conn, now=now, lease=LEASE, limit=limit)]
+    return [owner.id for owner in await lease_due_users(conn, now=now, limit=limit, interval=HOUR)]
 
 
 async def test_lease_due_users_skips_owner_without_banner(conn: Connection) -> None:
@@ -60,7 +61,7 @@ async def test_insert_banner_makes_owner_due(
 async def test_lease_due_users_once_per_interval(conn: Connection) -> None:
     await save_with_banners(conn, 1)
     assert await lease_due_ids(conn, NOON + HOUR - LEASE) == []
-    [owner] = await lease_due_users(conn, now=NOON + HOUR)
+    [owner] = await lease_due_users(conn, now=NOON + HOUR, limit=1, interval=HOUR)
     assert (owner.id, owner.login, owner.node_id) == (1, "User-1", "U_1")
     await upsert_owners(conn, [fetched_owner(fetched_at=NOON + HOUR)])
     assert await lease_due_ids(conn, NOON + HOUR * 1.9) == []
@@ -127,7 +128,7 @@ async def test_lease_users_is_exclusive_until_expiry(conn: Connection, has_banne
 async def test_lease_users_newer_data_is_refused(conn: Connection) -> None:
     await upsert_owners(conn, [fetched_owner(fetched_at=NOON + HOUR)])
     assert not await lease_one(conn, NOON + HOUR)
-    assert not await lease_users(conn, {2: NOON}, now=NOON)
+    assert not await lease_users(conn, {2: NOON}, now=NOON, lease=LEASE)
 
 
 async def test_lease_users_shares_lease_with_background(conn: Connection) -> None:
@@ -246,13 +247,13 @@ async def test_lease_due_users_concurrent_leases_differ(database: Database) -> N
 
 async def test_lease_unpublished_banners_until_marked_published(conn: Connection) -> None:
     await save_with_banners(conn, 1, 2)
-    leased = await lease_unpublished_banners(conn, now=NOON, lease=LEASE)
+    leased = await lease_unpublished_banners(conn, now=NOON, limit=10)
     assert [banner.name for banner, _ in leased] == ["1-default", "2-default"]
     assert [snapshot.owner.id for _, snapshot in leased] == [1, 2]
-    assert await lease_unpublished_banners(conn, now=NOON + LEASE / 2) == []
+    assert await lease_unpublished_banners(conn, now=NOON + PUBLISH_LEASE / 2, limit=10) == []
     first = leased[0][0]
     await mark_published(conn, {first.id: first.version})
-    [(second, _)] = await lease_unpublished_banners(conn, now=NOON + LEASE)
+    [(second, _)] = await lease_unpublished_banners(conn, now=NOON + PUBLISH_LEASE, limit=10)
     assert second.owner_id == 2
 
 
@@ -269,15 +270,15 @@ async def test_release_banners_failing_banner_does_not_block_others(conn: Connec
 
 async def test_lease_unpublished_banners_newer_version_is_published(conn: Connection) -> None:
     await save_with_banners(conn, 1)
-    [(old, _)] = await lease_unpublished_banners(conn, now=NOON)
+    [(old, _)] = await lease_unpublished_banners(conn, now=NOON, limit=10)
     await upsert_owners(conn, [fetched_owner(stars=6, fetched_at=NOON + HOUR)])
     await mark_published(conn, {old.id: old.version})
-    [(new, snapshot)] = await lease_unpublished_banners(conn, now=NOON + HOUR)
+    [(new, snapshot)] = await lease_unpublished_banners(conn, now=NOON + HOUR, limit=10)
     assert new.version > old.version
     assert snapshot.stats.total_stars == 6
     await mark_published(conn, {new.id: new.version})
     await mark_published(conn, {new.id: old.version})
-    assert await lease_unpublished_banners(conn, now=NOON + DAY) == []
+    assert await lease_unpublished_banners(conn, now=NOON + DAY, limit=10) == []
 
 
 async def test_lease_unpublished_banners_concurrent_leases_differ(database: Database) -> None:
@@ -316,7 +317,7 @@ async def test_all_writers_concurrently_do_not_deadlock(
 
     async def publish(hour: int) -> int:
         async with database.transaction() as conn:
-            leased = await lease_unpublished_banners(conn, now=NOON + hour * HOUR)
+            leased = await lease_unpublished_banners(conn, now=NOON + hour * HOUR, limit=10)
         async with database.transaction() as conn:
             await mark_published(
                 conn, {banner.id: banner.version for banner, _ in reversed(leased)}

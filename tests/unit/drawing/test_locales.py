@@ -22,6 +22,7 @@ from github_banners.drawing.locales import (
     format_full_date,
     format_number,
     format_percent,
+    format_short_count,
     format_wait,
     is_mirrored,
     is_right_to_left,
@@ -449,12 +450,21 @@ class TestPlurals:
             *("звезда", "звезды", "звёзд", "звезда"),
         ]
 
-    def test_plural_noun_after_unit(self):
-        assert plural_noun(Noun.STARS, 12_401, "ru", is_short=True) == "звёзд"
-        assert plural_noun(Noun.STARS, 12_401, "es", is_short=True) == "estrellas"
-        assert plural_noun(Noun.STARS, 1_200_001, "es", is_short=True) == "de estrellas"
+    @pytest.mark.parametrize(
+        ("code", "number", "noun"),
+        [
+            ("ru", 12_401, "звёзд"),
+            ("es", 12_401, "mil estrellas"),
+            ("es", 1_200_001, "de estrellas"),
+            ("en", 1, "1 star"),
+        ],
+    )
+    def test_format_short_count_noun_follows_unit(self, code, number, noun):
+        text = format_short_count(Noun.STARS, number, code).replace("\xa0", " ")
+        assert text.endswith(noun)
+
+    def test_plural_noun_after_full_million(self):
         assert plural_noun(Noun.STARS, 1_000_000, "fr") == "d’étoiles"
-        assert plural_noun(Noun.STARS, 1, "en", is_short=True) == "star"
 
 
 class TestSentences:

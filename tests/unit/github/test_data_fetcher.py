@@ -258,7 +258,7 @@ async def test_identity_needs_one_request(api: FakeGitHubApi, tokens: tuple[str,
 async def test_identity_comes_from_rest_if_graphql_is_down(api: FakeGitHubApi) -> None:
     api.graphql = lambda request: json_response({}, status=502)
     async with open_client(api, TOKEN) as client:
-        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN_OWNER) == ADA
+        assert await DataFetcher(client).identify("ada") == ADA
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
@@ -271,7 +271,7 @@ async def test_identity_of_an_unknown_login(api: FakeGitHubApi, tokens: tuple[st
     assert len(api.requests) == 1
 
 
-@pytest.mark.parametrize("kind", ["contributions", "sizes", "repository", "identity"])
+@pytest.mark.parametrize("kind", ["contributions", "sizes", "repository"])
 async def test_background_leaves_the_reserve_to_clients(api: FakeGitHubApi, kind: str) -> None:
     accounts = create_accounts([Secret(TOKEN)])[:1]
     for resource in Resource:
@@ -284,7 +284,6 @@ async def test_background_leaves_the_reserve_to_clients(api: FakeGitHubApi, kind
             "contributions": lambda: fetcher.fetch_contributions(ADA, priority=priority),
             "sizes": lambda: fetcher.fetch_language_sizes(ADA, [], priority=priority),
             "repository": lambda: fetcher.fetch_repository(ADA, "engine", priority=priority),
-            "identity": lambda: fetcher.identify("ada", priority=priority),
         }
         with pytest.raises(GitHubUnavailable):
             await fetching[kind]()

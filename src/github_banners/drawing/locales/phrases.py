@@ -148,15 +148,9 @@ def _group_indian(number: int) -> str:
     return f"{','.join(reversed(pairs))},{rest // 1000:02},{rest % 1000:03}"
 
 
-def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
-    """
-    Return the noun that follows a number, in the right plural: star, stars, звёзд.
-
-    `is_short` is for numbers in the short form, `Numeral.short`.
-    """
-    numeral = numerals(locale)[number]
-    category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
-    return load_translations(locale).nouns[noun][category]
+def plural_noun(noun: Noun, number: int, locale: str) -> str:
+    """Return the noun that follows a number in full, in the right plural: star, stars, звёзд."""
+    return load_translations(locale).nouns[noun][numerals(locale)[number].plural]
 
 
 def format_count(noun: Noun, number: int, locale: str) -> str:
