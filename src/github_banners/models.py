@@ -23,6 +23,12 @@ MAX_CLOCK_SKEW = timedelta(minutes=10)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for an unknown time."""
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""Is before any time: something has never happened, or has ended."""
+
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+"""Is after any plausible time."""
+
 
 def utc_now() -> datetime:
     """Return the current time in UTC; the default clock of every service."""

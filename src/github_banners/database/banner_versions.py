@@ -6,10 +6,10 @@ An owner may have more banners than one transaction should lock; the rest is rai
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from github_banners.database.session import Connection
-from github_banners.models import EPOCH, MAX_CLOCK_SKEW, to_epoch_microseconds
+from github_banners.models import END_OF_TIME, EPOCH, MAX_CLOCK_SKEW, to_epoch_microseconds
 
 MAX_RAISED_BANNERS = 1000
 """Maximum number of one owner's banners that a transaction locks and raises."""
@@ -20,12 +20,10 @@ NAMES = "names"
 SELECTION = "selection"
 """A change of repositories that leaves the owner's numbers as they are."""
 
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-
 
 def latest_time(now: datetime | None) -> datetime:
     """Return the latest plausible time of a row; any time is plausible if `now` is None."""
-    return now + MAX_CLOCK_SKEW if now is not None else _NEVER
+    return now + MAX_CLOCK_SKEW if now is not None else END_OF_TIME
 
 
 def latest_version(now: datetime | None) -> int:

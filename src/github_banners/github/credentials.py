@@ -12,13 +12,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
 from typing import Protocol
 
 from github_banners.backoff import backoff_delay
 from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
+from github_banners.models import LONG_AGO
 from github_banners.settings import Secret
 
 _ANONYMOUS_LIMITS = {Resource.CORE: 60, Resource.GRAPHQL: 0}
@@ -28,7 +29,6 @@ _BAD_TOKEN_PAUSE = timedelta(seconds=30)
 _SECONDARY_PAUSE = timedelta(seconds=60)
 _MAX_PAUSE = timedelta(minutes=15)
 _PERMANENT_FAILURE_PAUSE = timedelta(hours=1)
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 WINDOW_SECONDS = 60.0
@@ -163,7 +163,7 @@ class Credential:
     account: "Account" = field(init=False, repr=False)
     in_flight: Counter[Resource] = field(default_factory=Counter)
     consecutive_failures: int = 0
-    cooldown_until: datetime = _LONG_AGO
+    cooldown_until: datetime = LONG_AGO
 
     def __post_init__(self) -> None:
         self.name = "anonymous"

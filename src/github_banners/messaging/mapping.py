@@ -5,7 +5,7 @@ GitHub's numeric id is not transmitted: an owner read from a message has the id 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,7 +18,14 @@ from github_banners.messaging.schemas import (
     PreviewRequest,
 )
 from github_banners.messaging.version_check import plausible_version
-from github_banners.models import Owner, Snapshot, Stats, sort_languages, to_epoch_microseconds
+from github_banners.models import (
+    EPOCH,
+    Owner,
+    Snapshot,
+    Stats,
+    sort_languages,
+    to_epoch_microseconds,
+)
 from github_banners.options import BannerOptions, DataKind, data_needs
 
 _NO_ID = 0
@@ -29,7 +36,6 @@ _FIELDS_BY_KIND = {
     DataKind.CONTRIBUTIONS: ("activity", "contribution_access"),
     DataKind.REPOSITORY: ("repository",),
 }
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def from_preview_request(request: PreviewRequest) -> tuple[Snapshot, BannerOptio
 
 def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None) -> Snapshot:
     owner = Owner(_NO_ID, data.username, display_name=data.display_name)
-    snapshot = Snapshot(owner, _sort_languages(data.stats), fetched_at or _NEVER, version)
+    snapshot = Snapshot(owner, _sort_languages(data.stats), fetched_at or EPOCH, version)
     extra = {name: getattr(data, name) for names in _FIELDS_BY_KIND.values() for name in names}
     if data.language_sizes is not None:
         extra["language_sizes"] = _sort_by_count(data.language_sizes)

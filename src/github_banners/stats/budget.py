@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from github_banners.database import account_budgets
@@ -24,7 +24,7 @@ from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.credentials import Account, Priority
 from github_banners.github.protocol import RateLimit, Resource
-from github_banners.models import Clock
+from github_banners.models import LONG_AGO, Clock
 from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS
 
 CHUNK_POINTS = 50
@@ -39,7 +39,6 @@ _REMAINING_DIVISOR = 10
 _BACKGROUND_TIMEOUT_SECONDS = 2.0
 _PROBE_POLL_SECONDS = 0.05
 _PROBE_TIMEOUT = timedelta(seconds=2)
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class _BudgetLease:
     unreported: int = 0
     is_probed_elsewhere: bool = False
     is_unknown: bool = False
-    leased_until: datetime = _LONG_AGO
+    leased_until: datetime = LONG_AGO
     observed_at: datetime | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

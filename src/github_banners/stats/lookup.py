@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Self
 
@@ -22,7 +22,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.models import Clock, OwnerRepositories, Snapshot
+from github_banners.models import END_OF_TIME, Clock, OwnerRepositories, Snapshot
 from github_banners.stats.fetch import (
     BatchOwnerFetcher,
     Charge,
@@ -45,7 +45,6 @@ from github_banners.stats.snapshots import (
 from github_banners.stats.stale_refresher import COLLECT_SECONDS, StaleRefresher
 
 _SAVE_TIMEOUT_SECONDS = 5.0
-_FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class LookupResult:
     @classmethod
     def without_age(cls, snapshot: Snapshot) -> Self:
         """Build the result for a banner that shows only other data of the owner."""
-        return cls(snapshot, Freshness.FRESH, _FOREVER, _FOREVER)
+        return cls(snapshot, Freshness.FRESH, END_OF_TIME, END_OF_TIME)
 
 
 @dataclass(frozen=True, slots=True)

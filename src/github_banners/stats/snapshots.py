@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
+    LONG_AGO,
     Clock,
     OwnerRepositories,
     Snapshot,
@@ -41,7 +42,6 @@ from github_banners.stats.fetch import ErrorCache
 
 _log = structlog.get_logger(__name__)
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
 _MAX_LOGINS_BYTES = 4 << 20
 _MAX_INVALIDATIONS_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
@@ -96,7 +96,7 @@ class Invalidations:
         self._changed_at: ByteBoundedLru[int, datetime] = ByteBoundedLru(
             _MAX_INVALIDATIONS_BYTES, entry_bytes=lambda *_: 0, on_evict=self._forget_change
         )
-        self._all_changed_at = _NEVER
+        self._all_changed_at = LONG_AGO
         self._is_listening = True
         self.on_change: Callable[[], None] = lambda: None
         """Called whenever the result of `is_unchanged` may have changed."""
@@ -122,7 +122,7 @@ class Invalidations:
 
     def is_unchanged(self, owner_id: int, *, since: datetime) -> bool:
         """Return whether no other process has changed an owner since a time."""
-        changed_at = self._changed_at.get(owner_id) or _NEVER
+        changed_at = self._changed_at.get(owner_id) or LONG_AGO
         return self._is_listening and since > self._all_changed_at and since > changed_at
 
     def _forget_change(self, _: int, changed_at: datetime) -> None:
@@ -192,7 +192,7 @@ class SnapshotCache:
             self.errors.drop(newest.owner.id)
         return newest
 
-    def put_login(self, login: str, owner_id: int, *, requested_at: datetime = _NEVER) -> None:
+    def put_login(self, login: str, owner_id: int, *, requested_at: datetime = LONG_AGO) -> None:
         """Cache the holder of a login, and when this login was sent to GitHub."""
         login_owner = self._login_owners.get(login.lower())
         if login_owner is not None and login_owner.owner_id == owner_id:
@@ -209,7 +209,7 @@ class SnapshotCache:
     def login_requested_at(self, login: str) -> datetime:
         """Return when a login was last sent to GitHub; long ago if that is unknown."""
         login_owner = self._login_owners.get(login.lower())
-        return login_owner.requested_at if login_owner is not None else _NEVER
+        return login_owner.requested_at if login_owner is not None else LONG_AGO
 
     def is_current(self, snapshot: Snapshot) -> bool:
         """Return whether a snapshot needs neither the database nor GitHub."""
@@ -219,9 +219,9 @@ class SnapshotCache:
         """Return the time until which a snapshot is current; in the past if it is not."""
         entry = self._entries.get(snapshot.owner.id)
         if entry is None or self.classify(snapshot) is not Freshness.FRESH:
-            return _NEVER
+            return LONG_AGO
         if self.is_invalidated(snapshot.owner.id):
-            return _NEVER
+            return LONG_AGO
         return min(snapshot.fetched_at + self._ttls.soft, entry.validated_at + self._ttls.memory)
 
     def is_invalidated(self, owner_id: int) -> bool:
