@@ -14,11 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from github_banners.api.refresh import BATCH_SIZE
 from github_banners.database import data_leases, leases, owner_data, users
 from github_banners.database.loaders import register_loaders
 from github_banners.database.session import Connection, connect
-from github_banners.models import Contributions, OwnerRepositories, Stats, aggregate
+from github_banners.models import (
+    OWNERS_PER_QUERY,
+    Contributions,
+    OwnerRepositories,
+    Stats,
+    aggregate,
+)
 from tests.integration.database.statement_calls import fetch_stored, replace_last_day
 
 HOUR = timedelta(hours=1)
@@ -39,7 +44,7 @@ class Measurement:
             self.now += timedelta(seconds=1)
             async with self.conn.transaction():
                 due = await leases.lease_due_users(
-                    self.conn, now=self.now, limit=BATCH_SIZE, interval=HOUR
+                    self.conn, now=self.now, limit=OWNERS_PER_QUERY, interval=HOUR
                 )
             assert due, "nobody is due"
             ids = [owner.id for owner in due]

@@ -29,6 +29,12 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 """Is after any plausible time."""
 
+OWNERS_PER_QUERY = 20
+"""Most owners that a query to GitHub fetches together, for one point of its rate limit."""
+
+PARALLEL_QUERIES = 3
+"""Most such queries of a process at the same time, for the background refresh or for stale owners."""
+
 
 def utc_now() -> datetime:
     """Return the current time in UTC; the default clock of every service."""

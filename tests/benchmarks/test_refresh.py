@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 import pytest
 
-from github_banners.api.refresh import BATCH_SIZE, PARALLEL_BATCHES, Refresh
+from github_banners.api.refresh import Refresh
 from github_banners.database import leases, users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
@@ -26,7 +26,13 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.transport import open_github_http
-from github_banners.models import Owner, OwnerRepositories, aggregate
+from github_banners.models import (
+    OWNERS_PER_QUERY,
+    PARALLEL_QUERIES,
+    Owner,
+    OwnerRepositories,
+    aggregate,
+)
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from tests.acceptance.breakable_backends import GitHub as Sandbox
@@ -75,7 +81,9 @@ async def test_refresh_of_unchanged_owners(
         client = build_client(http, github.url)
         owners = await track(database, client, now)
         node_ids = [owner.node_id or "" for owner in owners]
-        recording = await recorded_github.record(client.sender, node_ids, batch_size=BATCH_SIZE)
+        recording = await recorded_github.record(
+            client.sender, node_ids, batch_size=OWNERS_PER_QUERY
+        )
         recording_path.write_bytes(msgspec.json.encode(recording))
         now += INTERVAL
         points = read_points(github)
@@ -102,7 +110,7 @@ async def test_refresh_of_unchanged_owners(
         *build_cost_rows(points_per_owner, rounds[0]),
         text=(
             f"{OWNERS:,} owners of 30 repositories, whose numbers have not changed, are requested "
-            f"in batches of {BATCH_SIZE}, {PARALLEL_BATCHES} at once, and saved in PostgreSQL. In "
+            f"in batches of {OWNERS_PER_QUERY}, {PARALLEL_QUERIES} at once, and saved in PostgreSQL. In "
             "GitHub's place is a process that sends prepared responses, recorded from the sandbox "
             "before: the sandbox executes each query and would be the limit. Each round has a new "
             "account, because within a minute an account is paced by the time that GitHub spends "
@@ -186,7 +194,7 @@ def read_wal(conninfo: str) -> int:
 
 async def refresh_everyone(refresh: Refresh) -> None:
     """Refresh every owner once, with as many batches at once as the service has."""
-    refreshed = await asyncio.gather(*(refresh_due(refresh) for _ in range(PARALLEL_BATCHES)))
+    refreshed = await asyncio.gather(*(refresh_due(refresh) for _ in range(PARALLEL_QUERIES)))
     assert sum(refreshed) == OWNERS
 
 
@@ -200,8 +208,10 @@ async def refresh_due(refresh: Refresh) -> int:
 
 async def seconds_of_queries(client: GitHubClient, owners: list[Owner]) -> float:
     """Send the same queries with the same parallelism, and throw the responses away."""
-    batches = [owners[first : first + BATCH_SIZE] for first in range(0, OWNERS, BATCH_SIZE)]
-    gate = asyncio.Semaphore(PARALLEL_BATCHES)
+    batches = [
+        owners[first : first + OWNERS_PER_QUERY] for first in range(0, OWNERS, OWNERS_PER_QUERY)
+    ]
+    gate = asyncio.Semaphore(PARALLEL_QUERIES)
 
     async def send(batch: list[Owner]) -> None:
         query = graphql.build_id_query([owner.node_id or "" for owner in batch])

@@ -102,7 +102,7 @@ async def test_user_who_is_back_is_saved(scene: Scene) -> None:
 async def test_unconfirmed_user_stays_and_does_not_delay_others(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("github_banners.api.gone_users.BATCH_SIZE", 1)
+    monkeypatch.setattr("github_banners.api.gone_users.OWNERS_PER_QUERY", 1)
     scene.now = NOON + 91 * DAY
     scene.github.fails_next = 1
     with capture_logs() as logs:

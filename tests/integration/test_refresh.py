@@ -11,7 +11,7 @@ import pytest
 
 from github_banners.api import refresh as refresh_module
 from github_banners.api.outbox import Outbox
-from github_banners.api.refresh import BATCH_SIZE, Refresh
+from github_banners.api.refresh import Refresh
 from github_banners.database import leases, users
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.change_listener import ChangeListener
@@ -22,7 +22,15 @@ from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Account, create_accounts
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.github.transport import open_github_http
-from github_banners.models import Clock, Owner, OwnerRepositories, Snapshot, aggregate, utc_now
+from github_banners.models import (
+    OWNERS_PER_QUERY,
+    Clock,
+    Owner,
+    OwnerRepositories,
+    Snapshot,
+    aggregate,
+    utc_now,
+)
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.snapshots import Invalidations
@@ -219,11 +227,11 @@ async def test_refresh_batch_changed_numbers_raise_the_version(
 
 
 async def test_refresh_batch_after_a_day_refreshes_each_owner_once(tracked: Tracked) -> None:
-    for n in range(BATCH_SIZE + 5):
+    for n in range(OWNERS_PER_QUERY + 5):
         await tracked.track(f"dev-{100 + n}")
     tracked.now += timedelta(days=1)
     refresh = tracked.refresh()
-    assert [await refresh.refresh_batch() for _ in range(3)] == [BATCH_SIZE, 5, 0]
+    assert [await refresh.refresh_batch() for _ in range(3)] == [OWNERS_PER_QUERY, 5, 0]
 
 
 async def test_refresh_batch_failed_owner_is_retried(tracked: Tracked, sandbox: Running) -> None:
@@ -244,7 +252,7 @@ class StopRefresh(Exception):
 
 @pytest.fixture
 def single_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh_module, "PARALLEL_BATCHES", 1)
+    monkeypatch.setattr(refresh_module, "PARALLEL_QUERIES", 1)
 
 
 async def record_pauses(

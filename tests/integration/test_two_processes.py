@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.api.refresh import BATCH_SIZE, Refresh
+from github_banners.api.refresh import Refresh
 from github_banners.database import leases, users
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import TooManyRequests
-from github_banners.models import Snapshot, aggregate
+from github_banners.models import OWNERS_PER_QUERY, Snapshot, aggregate
 from github_banners.options import BannerOptions
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
@@ -433,7 +433,7 @@ class Workers:
 
 
 async def test_two_background_workers_fetch_each_owner_once(scene: Scene) -> None:
-    owners = range(101, 101 + 5 * BATCH_SIZE + 3)
+    owners = range(101, 101 + 5 * OWNERS_PER_QUERY + 3)
     workers = Workers(scene.databases, scene.github)
     scene.github.clock = lambda: workers.now
     for number in owners:

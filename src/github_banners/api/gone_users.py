@@ -16,12 +16,18 @@ from github_banners.api.user_removal import delete_user
 from github_banners.database import forgotten_users, leases, users
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, UnknownUser
-from github_banners.models import EPOCH, Clock, Owner, OwnerRepositories, aggregate
+from github_banners.models import (
+    EPOCH,
+    OWNERS_PER_QUERY,
+    Clock,
+    Owner,
+    OwnerRepositories,
+    aggregate,
+)
 from github_banners.stats.fetch import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)
 
-BATCH_SIZE = 20
 _IDLE_SECONDS = 3600.0
 _FIRST_PAUSE, _MAX_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 _START = (EPOCH, 0)
@@ -74,7 +80,7 @@ class GoneUsers:
                 gone_before=now - self._remove_after,
                 after=self._after,
                 now=now,
-                limit=BATCH_SIZE,
+                limit=OWNERS_PER_QUERY,
             )
         self._after = (leased[-1][0], leased[-1][1].id) if leased else _START
         owners = [owner for _, owner in leased]

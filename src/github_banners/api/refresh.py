@@ -23,13 +23,19 @@ from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
 from github_banners.database.data_leases import schedule_data
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
-from github_banners.models import Clock, Owner, OwnerRepositories, Stats, aggregate
+from github_banners.models import (
+    OWNERS_PER_QUERY,
+    PARALLEL_QUERIES,
+    Clock,
+    Owner,
+    OwnerRepositories,
+    Stats,
+    aggregate,
+)
 from github_banners.stats.fetch import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)
 
-BATCH_SIZE = 20
-PARALLEL_BATCHES = 3
 _IDLE_SECONDS = 2.0
 _MAX_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
@@ -70,7 +76,7 @@ class Refresh:
     async def run(self) -> None:
         """Refresh owners for ever; pause while none is due, or the database or GitHub is down."""
         async with asyncio.TaskGroup() as group:
-            for number in range(PARALLEL_BATCHES):
+            for number in range(PARALLEL_QUERIES):
                 group.create_task(self._work(), name=f"refresh {number}")
 
     async def refresh_batch(self) -> int:
@@ -81,7 +87,7 @@ class Refresh:
         """
         async with self._database.transaction() as connection:
             leased = await leases.lease_due_users(
-                connection, now=self._clock(), limit=BATCH_SIZE, interval=self._interval
+                connection, now=self._clock(), limit=OWNERS_PER_QUERY, interval=self._interval
             )
         due = [owner for owner in leased if self._served_users.is_served(owner.login)]
         retry_at = self._clock() + NOT_SERVED_RETRY_AFTER
@@ -166,7 +172,7 @@ class Refresh:
 
     def _pause_seconds(self, refreshed: int) -> float:
         """Return the pause after a batch: none if it was full, since other owners may be due."""
-        is_full = refreshed >= BATCH_SIZE and not self._failed_batches
+        is_full = refreshed >= OWNERS_PER_QUERY and not self._failed_batches
         return 0 if is_full else pause_seconds(self._failed_batches)
 
     async def _save(self, results: Sequence[_FetchResult], requested_at: datetime) -> None:

@@ -15,6 +15,7 @@ import psycopg
 from github_banners.database.connect import error_text, transaction
 from github_banners.database.session import connect
 from github_banners.errors import DatabaseUnavailable
+from github_banners.models import OWNERS_PER_QUERY
 
 # The idle time of `api.refresh`.
 SECONDS_BETWEEN_BATCHES = 2
@@ -51,11 +52,11 @@ _SELECT_COSTS = """
             left join counting_forks on counting_forks.owner_id = refreshed.owner_id
         where pause > interval '0'
     ), batches as (
-        select per_hour * ((count(*) + 19) / 20) as points from priced
+        select per_hour * ((count(*) + %(owners)s - 1) / %(owners)s) as points from priced
         where need = 'owner' group by per_hour, turn
     ), costs as (
         -- each further page of an owner costs a point of its own
-        select coalesce(sum(per_hour) filter (where need = 'owner'), 0) / 20 as full_batches,
+        select coalesce(sum(per_hour) filter (where need = 'owner'), 0) / %(owners)s as full_batches,
             coalesce(sum(per_hour * case need
                 when 'owner' then pages - 1
                 when 'language_sizes' then pages
@@ -111,7 +112,11 @@ async def fetch_refresh_costs(conninfo: str, *, schema: str, now: datetime) -> R
             await connect(conninfo, application_name="github-banners-check") as conn,
             transaction(conn, schema=schema),
         ):
-            parameters = {"now": now, "seconds": SECONDS_BETWEEN_BATCHES}
+            parameters = {
+                "now": now,
+                "seconds": SECONDS_BETWEEN_BATCHES,
+                "owners": OWNERS_PER_QUERY,
+            }
             row = await (await conn.execute(_SELECT_COSTS, parameters)).fetchone()
     except psycopg.Error as exc:
         raise DatabaseUnavailable(error_text(exc)) from exc

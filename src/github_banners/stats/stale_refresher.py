@@ -17,16 +17,20 @@ import structlog
 
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
-from github_banners.models import Clock, OwnerRepositories, Snapshot
+from github_banners.models import (
+    OWNERS_PER_QUERY,
+    PARALLEL_QUERIES,
+    Clock,
+    OwnerRepositories,
+    Snapshot,
+)
 from github_banners.stats.fetch import BatchOwnerFetcher
 from github_banners.stats.fetch_leases import FetchLeases, LeaseResult
 from github_banners.stats.snapshots import BackgroundWriter, SnapshotCache
 
 _log = structlog.get_logger(__name__)
 
-BATCH_SIZE = 20
 COLLECT_SECONDS = 0.5
-_PARALLEL_BATCHES = 3
 _MAX_WAITING = 1000
 
 _Results: TypeAlias = Sequence[Snapshot | BannersError]
@@ -56,7 +60,7 @@ class StaleRefresher:
         self._collector: asyncio.Task[None] | None = None
         self._batches: set[asyncio.Task[None]] = set()
         self._is_full = asyncio.Event()
-        self._slots = asyncio.Semaphore(_PARALLEL_BATCHES)
+        self._slots = asyncio.Semaphore(PARALLEL_QUERIES)
 
     async def refresh(self, known: Snapshot) -> Snapshot:
         """
@@ -68,7 +72,7 @@ class StaleRefresher:
             raise GitHubUnavailable("too many refreshes are waiting")
         future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
         self._waiting[known.owner.id] = known, future
-        if len(self._waiting) >= BATCH_SIZE:
+        if len(self._waiting) >= OWNERS_PER_QUERY:
             self._is_full.set()
         if self._collector is None or self._collector.done():
             # Without the context of this request: its trace would include the batches of all others.
@@ -93,12 +97,12 @@ class StaleRefresher:
     async def _collect(self) -> None:
         while self._waiting:
             await self._slots.acquire()
-            if len(self._waiting) < BATCH_SIZE:
+            if len(self._waiting) < OWNERS_PER_QUERY:
                 self._is_full.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._collect_seconds):
                         await self._is_full.wait()
-            owner_ids = list(self._waiting)[:BATCH_SIZE]
+            owner_ids = list(self._waiting)[:OWNERS_PER_QUERY]
             batch = [self._waiting.pop(owner_id) for owner_id in owner_ids]
             task = asyncio.create_task(self._run_batch(batch), name="refresh stale owners")
             self._batches.add(task)

@@ -219,7 +219,6 @@ async def test_fetch_refresh_costs_batch_of_twenty_costs_a_point(
 
 def test_batches_are_those_of_the_background_refresh() -> None:
     assert refresh.pause_seconds(0) == refresh_costs.SECONDS_BETWEEN_BATCHES
-    assert refresh.BATCH_SIZE == 20
 
 
 async def test_fetch_refresh_costs_missing_tables_raise(empty_conninfo: str) -> None:
