@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from github_banners.api.banner_page import (
+    VARY,
     error_page_response,
     is_open_graph_path,
     is_page_path,
@@ -141,7 +142,7 @@ def _explanation_vary(request: Request) -> str | None:
     ):
         return "Accept"
     if is_image_loader(headers.get("user-agent", ""), headers.get("sec-fetch-dest", "")):
-        return "Accept, User-Agent, Sec-Fetch-Dest"
+        return VARY
     return None
 
 
@@ -156,7 +157,7 @@ def _requested_format(request: Request, query: Mapping[str, str]) -> str:
 def _query(request: Request) -> Mapping[str, str]:
     """Parse the query; empty if it is malformed."""
     try:
-        return parse_query(request.scope["query_string"].decode(errors="replace"))
+        return parse_query(request.scope["query_string"])
     except ValueError:
         return {}
 

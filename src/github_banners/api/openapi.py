@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from github_banners.api.banner_page import OPEN_GRAPH_FILE
+from github_banners.api.base_path import PREVIEW_PATH
 from github_banners.api.openapi_compatibility import build_compatible_paths
 from github_banners.api.openapi_responses import (
     RETRYABLE_ERRORS,
@@ -144,7 +145,7 @@ def build_document(*, formats: Sequence[str], version: str, base_path: str = "")
         **servers,
         "tags": [{"name": "Banners"}, {"name": "Other services"}, {"name": "Health"}],
         "paths": {
-            "/banners/preview": {"get": _preview_operation(formats)},
+            PREVIEW_PATH: {"get": _preview_operation(formats)},
             "/banners/{name}/": {"get": _get_page_operation()},
             f"/banners/{{name}}/{OPEN_GRAPH_FILE}": {"get": _get_open_graph_operation()},
             "/banners": {"post": _create_banner_operation()},

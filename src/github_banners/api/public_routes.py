@@ -278,7 +278,7 @@ def _target(request: Request) -> bytes:
 
 def _query(request: Request) -> Mapping[str, str]:
     try:
-        return parse_query(request.scope["query_string"].decode(errors="replace"))
+        return parse_query(request.scope["query_string"])
     except ValueError as error:
         raise InvalidOption("query", "", (str(error),)) from None
 

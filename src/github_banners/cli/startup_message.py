@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from github_banners.settings import Settings
-from github_banners.settings.addresses import to_netloc
+from github_banners.settings.addresses import to_netloc, to_reachable_address
 
 
 def build_startup_message(
@@ -15,7 +15,7 @@ def build_startup_message(
     `port` is the port it listens on. `samples` are logins of the fake GitHub with descriptions; if
     empty, the sample is a real user.
     """
-    base = settings.public_url or f"http://{to_netloc(_reachable(settings.host), port)}"
+    base = settings.public_url or f"http://{to_netloc(to_reachable_address(settings.host), port)}"
     banner = f"{base}/banners/preview?username="
     example, hints = "torvalds", []
     if samples:
@@ -44,7 +44,3 @@ def build_startup_message(
             "Press Ctrl-C to stop.",
         ]
     )
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

@@ -63,12 +63,16 @@ _NAME = re.compile(f"[{LOGIN_CHARACTERS}]{{1,{_MAX_NAME_CHARACTERS}}}")
 _ALLOWED_LOGIN = ("a GitHub login: up to 39 letters, digits, hyphens and underscores",)
 
 
-def parse_query(query: str) -> dict[str, str]:
+def parse_query(query: str | bytes) -> dict[str, str]:
     """
     Parse a URL query into options by folded name; the last of repeated ones wins, lists are joined.
 
+    Bytes that are not UTF-8 become replacement characters.
+
     :raises ValueError: the query has too many options; the message holds the limit
     """
+    if isinstance(query, bytes):
+        query = query.decode(errors="replace")
     raw_options: dict[str, str] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)

@@ -27,7 +27,7 @@ from github_banners.errors import ConfigurationError
 from github_banners.serving.cached_responses import CachedResponses
 from github_banners.serving.event_loop import on_first_signal
 from github_banners.serving.http_protocol import Connections, HttpProtocol, Limits
-from github_banners.settings.addresses import to_netloc
+from github_banners.settings.addresses import to_netloc, to_reachable_address
 
 _log = structlog.get_logger(__name__)
 
@@ -353,8 +353,7 @@ async def request_path(host: str, port: int, path: str) -> bytes:
 
     :raises OSError: no server listens there, or the connection was lost
     """
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    reader, writer = await asyncio.open_connection(address, port)
+    reader, writer = await asyncio.open_connection(to_reachable_address(host), port)
     try:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())

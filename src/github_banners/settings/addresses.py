@@ -24,6 +24,12 @@ def parse_address(text: str) -> str | None:
         return None
 
 
+def to_reachable_address(listen_address: str) -> str:
+    """Return the address at which a server on this machine answers that listens on an address."""
+    wildcards = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104
+    return wildcards.get(listen_address, listen_address)
+
+
 def find_listen_address(
     host: str, *, resolve: Callable[..., Any] = socket.getaddrinfo
 ) -> tuple[str, str | None]:

@@ -320,7 +320,7 @@ def _ground(theme: str) -> str:
 def _read_query(raw: bytes) -> dict[str, str]:
     """Parse the query of the page; one that is too long for any choice is ignored."""
     try:
-        query = parse_query(raw.decode(errors="replace")) if len(raw) <= _MAX_QUERY_BYTES else {}
+        query = parse_query(raw) if len(raw) <= _MAX_QUERY_BYTES else {}
     except ValueError:
         query = {}
     return normalise_names(query)

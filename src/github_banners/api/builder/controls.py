@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from github_banners.api.base_path import PREVIEW_PATH
 from github_banners.api.builder.words import Words, value_label
 from github_banners.options import MAY_BE_EMPTY
 
@@ -43,7 +44,7 @@ def build_controls(
 
     `default_values` replace the document's defaults where the page has its own.
     """
-    parameters = openapi["paths"]["/banners/preview"]["get"]["parameters"]
+    parameters = openapi["paths"][PREVIEW_PATH]["get"]["parameters"]
     return [
         _build_control(parameter["name"], parameter["schema"], query, words, default_values)
         for parameter in parameters
