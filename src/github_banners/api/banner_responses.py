@@ -16,7 +16,8 @@ from github_banners.errors import BannersError, TooManyRequests, Unavailable, Un
 from github_banners.messaging.mapping import extra_data
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
-from github_banners.serving.framework import SVG, Content, HttpResponse, json_response
+from github_banners.serving.framework import Content, HttpResponse, json_response
+from github_banners.serving.media_types import SVG_UTF_8
 
 _EXPLANATION_AGE_SECONDS = 60
 
@@ -74,7 +75,7 @@ def explanation_response(
     drawing: bytes,
     *,
     vary: str = "Accept",
-    media_type: str = SVG,
+    media_type: str = SVG_UTF_8,
     is_replacement: bool = False,
 ) -> HttpResponse:
     """

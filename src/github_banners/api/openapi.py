@@ -44,6 +44,7 @@ from github_banners.options import (
     Layout,
     allowed_values,
 )
+from github_banners.serving.media_types import JSON, PNG, SVG
 
 _DESCRIPTION = """\
 Live banners with a developer's GitHub statistics.
@@ -79,7 +80,7 @@ _OPEN_GRAPH_DESCRIPTION = """\
 The banner, as large as it fits, on a ground of 1200 x 630 pixels. Errors are drawn in the same
 size, and have status 200.
 """
-_MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
+_MEDIA_TYPES = {"svg": SVG, "png": PNG, "json": JSON}
 _REF = "#/components/schemas/{name}"
 _USERNAME: JsonSchema = {
     "type": "string",
@@ -236,7 +237,7 @@ def _get_page_operation() -> JsonSchema:
             "200": {
                 "description": "the page",
                 "headers": headers,
-                "content": {**html, _MEDIA_TYPES["svg"]: {"schema": {"type": "string"}}},
+                "content": {**html, SVG: {"schema": {"type": "string"}}},
             },
             "304": {"description": "the client's copy is current", "headers": headers},
         }
@@ -259,7 +260,7 @@ def _create_banner_operation() -> JsonSchema:
     url: JsonSchema = {"type": "string", "examples": ["/banners/torvalds-dark"]}
     schema = object_schema({"url": url})
     schema["properties"]["unknown"] = UNKNOWN_OPTIONS
-    created = {"application/json": {"schema": schema}}
+    created = {JSON: {"schema": schema}}
     request = object_schema({"username": _USERNAME}) | {"title": "Banner request"}
     request["properties"] |= {name: option_schema(name) for name in OPTIONS}
     request["allOf"] = _layout_conditions()
@@ -268,7 +269,7 @@ def _create_banner_operation() -> JsonSchema:
         "tags": ["Banners"],
         "summary": "Create a permanent banner",
         "description": _CREATE_DESCRIPTION,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": request}}},
         "responses": {
             "200": {"description": "the banner exists already", "content": created},
             "201": {
@@ -314,9 +315,7 @@ def _health_operation(status: str, summary: str) -> JsonSchema:
         "operationId": status,
         "tags": ["Health"],
         "summary": summary,
-        "responses": {
-            "200": {"description": "yes", "content": {"application/json": {"schema": body}}}
-        }
+        "responses": {"200": {"description": "yes", "content": {JSON: {"schema": body}}}}
         | error_responses(),
     }
 

@@ -11,6 +11,7 @@ from github_banners.errors import (
     Unavailable,
     UnknownRepository,
 )
+from github_banners.serving.media_types import JSON
 
 JsonSchema: TypeAlias = dict[str, Any]
 """A part of the document: a JSON Schema or another OpenAPI object."""
@@ -75,7 +76,7 @@ def _error_response(
     return {
         "description": ", or ".join(messages),
         "headers": response_headers(header) if header else {},
-        "content": {"application/json": {"schema": schema}},
+        "content": {JSON: {"schema": schema}},
     }
 
 

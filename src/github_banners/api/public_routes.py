@@ -41,12 +41,8 @@ from github_banners.options import (
     parse_options,
     parse_query,
 )
-from github_banners.serving.framework import (
-    JSON,
-    Content,
-    json_response,
-    to_starlette_response,
-)
+from github_banners.serving.framework import Content, json_response, to_starlette_response
+from github_banners.serving.media_types import JSON
 from github_banners.settings import Network
 from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.snapshots import Freshness

@@ -11,12 +11,13 @@ from github_banners.drawing import draw
 from github_banners.messaging.mapping import from_preview_request
 from github_banners.messaging.schemas import Format, PreviewRequest
 from github_banners.serving.framework import HttpResponse, to_starlette_response
+from github_banners.serving.media_types import PNG, SVG_UTF_8
 from github_banners.serving.worker_process import WorkerProcess
 
 MAX_BODY_BYTES = 256 << 10
 """Twice the size of a request with 1000 languages that have the longest names."""
 
-_MEDIA_TYPES = {Format.SVG: "image/svg+xml; charset=utf-8", Format.PNG: "image/png"}
+_MEDIA_TYPES = {Format.SVG: SVG_UTF_8, Format.PNG: PNG}
 
 _log = structlog.get_logger(__name__)
 

@@ -32,10 +32,8 @@ from github_banners.errors import (
     Unavailable,
     UnknownRepository,
 )
+from github_banners.serving.media_types import JSON, PNG, SVG_UTF_8
 
-JSON = "application/json"
-SVG = "image/svg+xml; charset=utf-8"
-PNG = "image/png"
 _GZIP_LEVEL = 6
 
 _log = structlog.get_logger(__name__)
@@ -123,7 +121,7 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def svg(cls, body: bytes) -> "Content":
         """Build the content from SVG."""
-        return cls.text(body, SVG)
+        return cls.text(body, SVG_UTF_8)
 
     @classmethod
     def text(cls, body: bytes, media_type: str) -> "Content":

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from github_banners.serving.framework import JSON
+from github_banners.serving.media_types import JSON
 from github_banners.serving.metrics import Metrics
 
 PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")

@@ -26,6 +26,7 @@ from github_banners.serving.cached_responses import (
     RawHeaders,
     encode_response,
 )
+from github_banners.serving.media_types import JSON
 
 _ERRORS = {400: "bad request", 431: "request header fields too large"}
 _MAX_HEADERS = 256
@@ -356,7 +357,7 @@ class HttpProtocol(HttpToolsProtocol):
         body = msgspec.json.encode({"error": _ERRORS[status]})
         headers = [
             *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
+            (b"content-type", JSON.encode()),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]

@@ -5,7 +5,6 @@ from github_banners.options import parse_banner_name
 
 _ALLOWED = ("up to 128 letters, digits, hyphens and underscores",)
 
-MEDIA_TYPE = "image/svg+xml"
 _SUFFIX = ".svg"
 
 

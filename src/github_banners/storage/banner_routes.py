@@ -17,9 +17,9 @@ from github_banners.serving.framework import (
     json_response,
     to_starlette_response,
 )
+from github_banners.serving.media_types import SVG
 from github_banners.serving.metrics import Count
 from github_banners.storage.banner_batch import store_batch
-from github_banners.storage.banner_path import MEDIA_TYPE
 from github_banners.storage.store import (
     Store,
     StoredPicture,
@@ -105,7 +105,7 @@ def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpRespons
     headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
     if etag_matches(if_none_match, etag):
         return HttpResponse(304, headers)
-    type_headers = {"content-type": MEDIA_TYPE, "x-content-type-options": "nosniff"}
+    type_headers = {"content-type": SVG, "x-content-type-options": "nosniff"}
     return HttpResponse(200, {**type_headers, **headers}, picture.body)
 
 

@@ -24,8 +24,8 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
+from github_banners.serving.media_types import SVG
 from github_banners.storage.banner_path import (
-    MEDIA_TYPE,
     file_name,
     parse_path,
     path_from_file_name,
@@ -225,7 +225,7 @@ class BucketStore:
         """Write an object; return False, and change nothing, if not exactly `replaces` is there."""
         mode: PutMode = "create" if replaces is None else {"e_tag": replaces.e_tag}
         attributes = {
-            "Content-Type": MEDIA_TYPE,
+            "Content-Type": SVG,
             "Cache-Control": CACHE_CONTROL,
             _VERSION: str(version.version),
             **({_REMOVED: "true"} if version.is_removed else {}),

@@ -29,7 +29,7 @@ from github_banners.errors import (
     UserNotServed,
 )
 from github_banners.options import OPTIONS, Layout, allowed_values, ignored_options
-from github_banners.serving.framework import SVG
+from github_banners.serving.media_types import SVG_UTF_8
 from tests.unit.api.asgi import RecordedResponse, http_scope, send_request
 from tests.unit.api.html_elements import Element, read_elements
 
@@ -520,7 +520,7 @@ def file_urls(elements: list[Element]) -> dict[str, str]:
     [
         ("css", "text/css; charset=utf-8"),
         ("js", "text/javascript; charset=utf-8"),
-        ("svg", SVG),
+        ("svg", SVG_UTF_8),
     ],
 )
 async def test_page_file_is_immutable_under_hashed_name(suffix: str, media_type: str) -> None:
@@ -551,7 +551,7 @@ async def test_page_other_file_gets_404(name: str) -> None:
 
 async def test_sample_picture_has_valid_options_and_ignores_others() -> None:
     response = await send("/page/sample.svg?type=dark&layout=card&radius=999&username=x")
-    assert (response.status, response.headers["content-type"]) == (200, SVG)
+    assert (response.status, response.headers["content-type"]) == (200, SVG_UTF_8)
     assert response.headers["cache-control"] == "public, max-age=3600"
     root = ET.fromstring(response.body)
     assert root.attrib["viewBox"] == "0 0 420 220"

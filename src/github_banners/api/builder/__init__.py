@@ -57,7 +57,8 @@ from github_banners.options import (
     parse_options_leniently,
     parse_query,
 )
-from github_banners.serving.framework import SVG, Content, to_starlette_response
+from github_banners.serving.framework import Content, to_starlette_response
+from github_banners.serving.media_types import SVG_UTF_8
 from github_banners.settings import Network
 
 POLICY = (
@@ -68,7 +69,7 @@ _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _SAMPLE_AGE = "public, max-age=3600"
 _MAX_QUERY_BYTES = 2048
 _MAX_CACHED_PAGES, _MAX_CACHED_SAMPLES = 64, 256
-_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": SCRIPT, "svg": SVG}
+_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": SCRIPT, "svg": SVG_UTF_8}
 _FILES = ("page.css", "page.js", "icon.svg")
 
 # The page suggests a banner that follows the reader's colour scheme; the default of the API does not.
