@@ -20,6 +20,7 @@ from github_banners.serving.framework import (
 from github_banners.serving.media_types import SVG
 from github_banners.serving.metrics import Count
 from github_banners.storage.banner_batch import store_batch
+from github_banners.storage.picture_format import VERSION_PATTERN
 from github_banners.storage.store import (
     Store,
     StoredPicture,
@@ -31,7 +32,7 @@ MAX_BODY_BYTES = MAX_BATCH_BYTES
 """The size of a batch; a single picture is at most 1 MB and smaller in Base64 than this."""
 
 VERSION_HEADER = "banner-version"
-_VERSION = re.compile(r"\d{1,19}", re.ASCII)
+_VERSION = re.compile(VERSION_PATTERN, re.ASCII)
 
 _log = structlog.get_logger(__name__)
 
@@ -82,13 +83,13 @@ class StorageRoutes:
 
     async def remove_banner(self, request: Request) -> Response:
         """Remove a picture up to the version in the query, and refuse such pictures from then on."""
-        version = parse_version(request.query_params.get("version", ""))
+        version = parse_removal_version(request.query_params.get("version", ""))
         response = await self.store.remove(request.path_params["name"], version=version)
         _log.info("banner.removed", url=response.url, version=version, was_there=response.removed)
         return to_starlette_response(json_response(200, response.to_json(), {}))
 
 
-def parse_version(text: str) -> int:
+def parse_removal_version(text: str) -> int:
     """
     Parse the version of a removal.
 

@@ -32,6 +32,7 @@ from github_banners.storage.banner_path import (
     url_path,
 )
 from github_banners.storage.picture_format import (
+    VERSION_PATTERN,
     StoredVersion,
     check_picture,
     split_version,
@@ -52,7 +53,7 @@ CACHE_CONTROL = "public, max-age=600, stale-while-revalidate=60, stale-if-error=
 """For readers that get an object from the bucket itself, or from a CDN in front of it."""
 
 _VERSION, _REMOVED = "version", "removed"
-_VERSION_TEXT = re.compile(r"\d{1,19}", re.ASCII)
+_VERSION_TEXT = re.compile(VERSION_PATTERN, re.ASCII)
 _REQUESTS_PER_BATCH = 16
 _MAX_READ_SECONDS = 3.0
 _MAX_CHECK_SECONDS = 10.0
@@ -134,7 +135,7 @@ class BucketStore:
                 except FileNotFoundError as error:
                     _raise_if_no_bucket(error)
                     return None
-        version = parse_version(file.attributes)
+        version = version_from_attributes(file.attributes)
         if parts is None or version is None:
             return None
         stored = without_implausible_version(version, now=self._clock())
@@ -217,7 +218,7 @@ class BucketStore:
             head = await self._bucket.get_async(key, options={"head": True})
         except FileNotFoundError:
             return None
-        return _StoredObject(parse_version(head.attributes), head.meta["e_tag"] or "")
+        return _StoredObject(version_from_attributes(head.attributes), head.meta["e_tag"] or "")
 
     async def _write(
         self, key: str, body: bytes, version: StoredVersion, *, replaces: _StoredObject | None
@@ -251,7 +252,7 @@ class BucketStore:
         self.is_available = True
 
 
-def parse_version(attributes: "Attributes") -> StoredVersion | None:
+def version_from_attributes(attributes: "Attributes") -> StoredVersion | None:
     """Return the version in the metadata of an object, None if it has none."""
     text = attributes.get(_VERSION, "")
     if not _VERSION_TEXT.fullmatch(text):

@@ -14,12 +14,15 @@ from github_banners.errors import InvalidOption
 
 MAX_BYTES = 1 << 20
 
+VERSION_PATTERN = r"\d{1,19}"
+"""Regular expression of a version; of text, it needs re.ASCII."""
+
 MAX_VERSION_BYTES = 64
 """The version of a stored picture is in its last 64 bytes, or missing."""
 
 _ROOT = "http://www.w3.org/2000/svg svg"
 _ALLOWED = ("well-formed SVG in UTF-8 without a document type, at most 1 MB",)
-_VERSION = re.compile(rb"\n<!-- (removed at )?version (\d{1,19}) -->\n\Z")
+_VERSION = re.compile(rb"\n<!-- (removed at )?version (%b) -->\n\Z" % VERSION_PATTERN.encode())
 _EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
