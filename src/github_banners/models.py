@@ -176,6 +176,10 @@ class RepositoryLanguages(msgspec.Struct, frozen=True, gc=False):
     other: int = 0
 
 
+MAX_DESCRIPTION_CHARACTERS = 350
+"""GitHub's limit of a repository's description; older ones can be longer."""
+
+
 class RepositoryDetails(msgspec.Struct, frozen=True, gc=False):
     """One repository as the layout `repository` shows it; `licence` is its SPDX id or short name."""
 

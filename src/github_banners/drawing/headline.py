@@ -33,6 +33,8 @@ from github_banners.options import (
     ShownNumber,
 )
 
+_STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
+
 # Looking up a member of an enum takes 0.1 µs in Python 3.11, twenty times as long as a global.
 _LOGIN, _SHORT = HideableField.LOGIN, NumberFormat.SHORT
 
@@ -53,6 +55,12 @@ def names_for(owner: Owner, options: BannerOptions) -> OwnerNames:
     if not name or name == login or not (name.isascii() or width(name, 1)):
         return OwnerNames(login, login, byline="")
     return OwnerNames(name, login, byline="" if _LOGIN in options.hide else f"@{login}")
+
+
+def stale_day_beside(name: Fitted, *, name_x: float, day: str) -> str:
+    """Return the day of stale numbers if there is room for it beside the name, at the right edge."""
+    start = _STALE_END - width(day, _STALE_SIZE)
+    return day if name_x + name.width + _STALE_GAP <= start else ""
 
 
 def heading(names: OwnerNames) -> str:

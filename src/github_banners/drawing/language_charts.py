@@ -329,6 +329,11 @@ def flow_rows(
     return place_items
 
 
+def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+    """Return languages and percentages for the description."""
+    return [f"{isolate(share.name)} {format_percent(share.percent, locale)}" for share in shares]
+
+
 def describe_items(items: Sequence[LegendItem]) -> list[str]:
     """Return the first languages and percentages of a legend for the description."""
     return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from github_banners.drawing.colours import is_dark
-from github_banners.drawing.rendering import render_without_frame
+from github_banners.drawing.rendering import find_root, render_without_frame
 from github_banners.drawing.themes import Canvas, format_coordinate
 from github_banners.errors import RenderingFailed
 
@@ -24,7 +24,6 @@ WIDTH, HEIGHT = 1200, 630
 _BANNER_WIDTH, _BANNER_MAX_HEIGHT = 1087.7, 440
 _NAME_GAP, _GLOW_RADIUS = 64, 760
 _LIGHT_GROUND, _DARK_GROUND, _UNKNOWN_INK = "ffffff", "0d1117", "#7d8590"
-_ROOT = re.compile(r'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"[^>]*>')
 _TITLE, _DESC = re.compile(r"<title>([^<]*)</title>"), re.compile(r"<desc>([^<]*)</desc>")
 # The first rule of each class has the colours for a light background.
 _GROUND = re.compile(r"\.c\{fill:#([0-9a-f]{6})\b")
@@ -70,7 +69,7 @@ def draw_open_graph(banner: bytes) -> bytes:
     :raises RenderingFailed: the SVG is not one of ours
     """
     svg = banner.decode(errors="replace")  # a stored file may be damaged
-    root = _ROOT.match(svg)
+    root = find_root(banner)
     if root is None or not (int(root[1]) and int(root[2])):
         raise RenderingFailed("this is not one of our SVGs")
     width, height = int(root[1]), int(root[2])
@@ -79,8 +78,9 @@ def draw_open_graph(banner: bytes) -> bytes:
     top = (HEIGHT - high) / 2
     place = zip(("x", "y", "width", "height"), ((WIDTH - wide) / 2, top, wide, high), strict=True)
     attributes = "".join(f' {name}="{format_coordinate(value)}"' for name, value in place)
-    is_mirrored = 'text-anchor="end"' in root[0]
+    is_mirrored = b'text-anchor="end"' in root[0]
     anchor = ' text-anchor="end"' if is_mirrored else ""
+    content = banner[root.end() :].decode(errors="replace")
     ground, ink, glow = _GROUND.search(svg), _INK.search(svg), _GLOW.search(svg)
     values = _OpenGraph(
         ground=f"#{ground[1] if ground else _ground_for(ink)}",
@@ -90,7 +90,7 @@ def draw_open_graph(banner: bytes) -> bytes:
         glow_left=WIDTH - _GLOW_RADIUS if is_mirrored else 0,
         glow_radius=_GLOW_RADIUS,
         ink=f"#{ink[1]}" if ink else _UNKNOWN_INK,
-        banner=f'<svg{attributes} viewBox="0 0 {width} {height}"{anchor}>{svg[root.end() :]}',
+        banner=f'<svg{attributes} viewBox="0 0 {width} {height}"{anchor}>{content}',
         service_name=SERVICE_NAME,
         name_y=format_coordinate(top + high + _NAME_GAP),
     )

@@ -9,6 +9,7 @@ holds the GIL for some 50 to 150 ms, so services run it in a worker process.
 import re
 
 from github_banners.drawing.png_text import FAMILY, FONTS, choose_fonts
+from github_banners.drawing.rendering import find_root
 from github_banners.errors import RenderingFailed
 
 SCALE = 2
@@ -17,7 +18,6 @@ FONT_FILES = [str(FONTS / f"BannersSans-{style}.ttf") for style in ("Regular", "
 # resvg allocates the memory of the whole picture at once and aborts the process if it can't.
 _MAX_WIDTH, _MAX_HEIGHT = 1200, 600
 _MAX_BYTES = 256 << 10
-_ROOT = re.compile(rb'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"')
 # resvg would read images from disk. Ours contain none, but a stored file may have been changed.
 _IMAGE_ELEMENT = re.compile(rb"<(?:\w+:)?(?:fe)?image\b", re.IGNORECASE)
 
@@ -45,7 +45,7 @@ def to_png(svg: bytes) -> bytes:
 
 
 def _check(svg: bytes) -> None:
-    root = _ROOT.match(svg)
+    root = find_root(svg)
     if root is None or len(svg) > _MAX_BYTES or _IMAGE_ELEMENT.search(svg):
         raise RenderingFailed("this is not one of our SVGs")
     width, height = map(int, root.groups())

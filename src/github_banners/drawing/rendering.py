@@ -24,6 +24,7 @@ from minijinja import Environment
 
 from github_banners.drawing.explanation_cards import build_explanation
 from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.text import POP_ISOLATE
 from github_banners.drawing.themes import Canvas
 from github_banners.errors import BannersError
 from github_banners.models import Snapshot
@@ -33,10 +34,10 @@ _DEFAULT_OPTIONS = BannerOptions()
 
 _INCLUDE = re.compile(r'\{% include "([a-z.]+)"((?: [a-z]+=[0-9.]+)*) %\}')
 _CANVAS_FIELD = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
+_ROOT = re.compile(rb'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"[^>]*>')
 _PLACEHOLDER = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
 # Each canvas as written, and mirrored with a left-to-right or right-to-left isolate; and that of links.
 _MAX_ENVIRONMENTS = 19
-_POP_ISOLATE = "\u2069"
 # Swap the anchors rather than set `direction`, which not every renderer respects for them.
 _MIRRORED = (
     ('text-anchor="end"', 'text-anchor="start"'),
@@ -101,6 +102,11 @@ def render_without_frame(template: str, values: msgspec.Struct, *, canvas: Canva
     return _environment(canvas, "").render_template(template, **fields).encode()
 
 
+def find_root(svg: bytes) -> re.Match[bytes] | None:
+    """Match the start tag of one of our SVGs, whose width and height are the groups; None for others."""
+    return _ROOT.match(svg)
+
+
 @lru_cache(_MAX_ENVIRONMENTS)
 def _environment(canvas: Canvas, isolate: str) -> Environment:
     """Create the template environment of a canvas; mirrored if `isolate` is not empty."""
@@ -137,7 +143,7 @@ def _keep_position(match: re.Match[str]) -> str:
 def _mirror_position(isolate: str, width: int, match: re.Match[str]) -> str:
     is_relative, position, own_width, text_edge = match.groups()
     if text_edge:
-        return isolate if text_edge == "<" else _POP_ISOLATE
+        return isolate if text_edge == "<" else POP_ISOLATE
     edge = (0 if is_relative else width) - float(own_width or 0)
     if _is_number(position):
         return f"{edge - float(position):g}"

@@ -27,6 +27,9 @@ from github_banners.drawing.character_widths import (
     advance,
 )
 
+LEFT_TO_RIGHT_ISOLATE, RIGHT_TO_LEFT_ISOLATE = "\u2066", "\u2067"
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+
 _MAX_GRAPHEMES = 64
 # A grapheme can have any number of marks, so a limit in bytes is needed to bound a picture's size.
 _MAX_BYTES_PER_GRAPHEME = 3
@@ -36,8 +39,6 @@ _MAX_INPUT_CHARACTERS = 1024
 
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _STRONG = {"L", "R", "AL"}
-_FIRST_STRONG_ISOLATE = "\u2068"
-_POP_ISOLATE = "\u2069"
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = {"\u200c", _ZERO_WIDTH_JOINER}
 _DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -201,6 +202,12 @@ def initial(name: str) -> str:
     return upper if len(upper) == len(first) else first  # not SS for ß
 
 
+@lru_cache(1024)
+def fit_initial(letter: str, sizes: tuple[float, ...], room: float) -> Fitted:
+    """Fit the initial of a name into a width, in bold."""
+    return fit(letter, sizes, room, bold=True)
+
+
 def isolate(text: str) -> str:
     """
     Put right-to-left text into a directional isolate, so that it does not reorder the text around it.
@@ -209,7 +216,7 @@ def isolate(text: str) -> str:
     """
     if text.isascii() or _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, text)):
         return text
-    return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+    return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
 
 
 def starts_right_to_left(text: str) -> bool:

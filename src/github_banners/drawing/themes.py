@@ -20,7 +20,7 @@ from github_banners.drawing.colours import (
     readable_on_all,
 )
 from github_banners.drawing.locales import is_right_to_left
-from github_banners.drawing.text import sanitize
+from github_banners.drawing.text import LEFT_TO_RIGHT_ISOLATE, RIGHT_TO_LEFT_ISOLATE, sanitize
 from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme
 
 # Visible on both backgrounds.
@@ -46,7 +46,6 @@ _RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
 
 _MAX_GLOW_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52
-_LEFT_TO_RIGHT_ISOLATE, _RIGHT_TO_LEFT_ISOLATE = "\u2066", "\u2067"
 
 
 class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -177,7 +176,7 @@ def frame(canvas: Canvas, options: BannerOptions, *, is_mirrored: bool) -> Frame
     colours = scheme(options)
     radius = DEFAULT_RADIUS[options.layout] if options.radius is None else options.radius
     # A picture can be mirrored for its name alone: its own words are left to right then.
-    isolate = _RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else _LEFT_TO_RIGHT_ISOLATE
+    isolate = RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else LEFT_TO_RIGHT_ISOLATE
     return Frame(
         canvas=canvas,
         colour_variants=[

@@ -32,10 +32,8 @@ from github_banners.github.protocol import (
     decode_text,
     shorten,
 )
-from github_banners.models import Owner, RepositoryDetails
+from github_banners.models import MAX_DESCRIPTION_CHARACTERS, Owner, RepositoryDetails
 
-# GitHub's limit; older descriptions can be longer.
-_MAX_DESCRIPTION_CHARACTERS = 350
 _NO_SPDX_ID = "NOASSERTION"
 # GitHub's keys for a file that it does not recognise, and for none: their names tell nothing.
 _PSEUDO_LICENCES = {"other", "no-license"}
@@ -163,7 +161,7 @@ def _build_details(details: RepositoryDetails, licence: _License | None) -> Repo
     return msgspec.structs.replace(
         details,
         name=clean_name(details.name) or "",
-        description=clean_name(details.description, max_characters=_MAX_DESCRIPTION_CHARACTERS),
+        description=clean_name(details.description, max_characters=MAX_DESCRIPTION_CHARACTERS),
         language=clean_name(details.language),
         licence=_short_licence(licence),
     )

@@ -1,6 +1,5 @@
 """What the script of the builder page needs to know: words, colours of themes, rules of layouts."""
 
-import re
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY
 from github_banners.api.builder.words import read_words
 from github_banners.drawing import draw
+from github_banners.drawing.rendering import find_root
 from github_banners.errors import (
     BannersError,
     ContributionsHidden,
@@ -71,9 +71,9 @@ def page_data(locale: str, *, public_url: str | None) -> str:
 def canvas_size(layout: str, show: tuple[ShownNumber, ...] = ()) -> tuple[int, int]:
     """Return the width and height of a banner with these numbers; without a valid layout `classic`."""
     options = parse_options_leniently({"layout": layout, "show": [*show]})
-    size = re.match(rb'<svg [^>]*?width="(\d+)" height="(\d+)"', draw(SAMPLE, options))
-    assert size is not None
-    return int(size[1]), int(size[2])
+    root = find_root(draw(SAMPLE, options))
+    assert root is not None
+    return int(root[1]), int(root[2])
 
 
 def _palette_row(name: str) -> str:

@@ -8,7 +8,7 @@ baseline.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 
 import msgspec
 
@@ -25,6 +25,7 @@ from github_banners.drawing.headline import (
     names_for,
     place_numbers,
     select_numbers,
+    stale_day_beside,
 )
 from github_banners.drawing.language_charts import (
     LegendItem,
@@ -42,7 +43,7 @@ from github_banners.drawing.language_charts import (
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, is_mirrored, stale_label
-from github_banners.drawing.text import Fitted, fit, fit_isolated, initial, width, wrap
+from github_banners.drawing.text import Fitted, fit, fit_initial, fit_isolated, initial, width, wrap
 from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.models import Snapshot, Stats
 from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
@@ -57,7 +58,6 @@ _INITIAL_SIZES, _INITIAL_ROOM = (17, 14, 11), 32
 _NAME_X, _NAME_ROOM = 82, 314
 _NAME_SIZES, _BYLINE_SIZES = (19, 18, 17, 16, 15), (13.5, 12.5, 11.5)
 
-_STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
 
 _METRIC_X, _METRIC_ROOMS = (24, 140, 256), (108, 108, 140)
 # For more numbers, or others than the repositories in the last place.
@@ -131,7 +131,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
             missing=numbers.missing,
         ),
         ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
-        initial=_initial(initial(names.name)),
+        initial=fit_initial(initial(names.name), _INITIAL_SIZES, _INITIAL_ROOM),
         name=name,
         byline=fit(names.byline, _BYLINE_SIZES, _NAME_ROOM) if names.byline else None,
         metrics=metrics,
@@ -140,13 +140,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y + dy, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=_empty_state(empty_state, dy) if empty_state else (),
-        stale=_stale(stale_label(as_of, locale), name) if as_of else None,
+        stale=StaleMark(stale_day_beside(name, name_x=_NAME_X, day=stale_label(as_of, locale)))
+        if as_of
+        else None,
     )
-
-
-@lru_cache(1024)
-def _initial(letter: str) -> Fitted:
-    return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
 def _place_in_rows(
@@ -194,11 +191,6 @@ def _forked(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> str:
     total = fitted.values[-1]
     end = fitted.size * (total.em_width + _SPACE) + forked_width
     return forked if end <= _FORKED_END else ""
-
-
-def _stale(day: str, name: Fitted) -> StaleMark:
-    start = _STALE_END - width(day, _STALE_SIZE)
-    return StaleMark(day if _NAME_X + name.width + _STALE_GAP <= start else "")
 
 
 LAYOUT_SPEC = LayoutSpec(_CANVAS, "card.svg", compute_layout)

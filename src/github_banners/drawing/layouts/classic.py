@@ -53,7 +53,7 @@ from github_banners.drawing.locales import (
     plural_after_short,
     stale_label,
 )
-from github_banners.drawing.text import Fitted, fit, fit_isolated, initial, width
+from github_banners.drawing.text import Fitted, fit, fit_initial, fit_isolated, initial, width
 from github_banners.drawing.themes import (
     Canvas,
     Frame,
@@ -184,7 +184,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
             missing=numbers.missing,
         ),
         ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
-        initial=_initial(initial(names.name)),
+        initial=fit_initial(initial(names.name), _INITIAL_SIZES, _INITIAL_ROOM),
         name=_name(names, mirrored=mirrored),
         metrics=place_numbers(numbers.slots, fitted, plan.metric_x),
         split=_split(fitted, stats, plan.split) if plan.split else None,
@@ -217,11 +217,6 @@ def _plan(options: BannerOptions) -> _Plan:
 @lru_cache(64)
 def _place_items(room: float, locale: str) -> PlaceItems:
     return flow_rows(x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale)
-
-
-@lru_cache(1024)
-def _initial(letter: str) -> Fitted:
-    return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
 def _name(names: OwnerNames, *, mirrored: bool) -> Name:

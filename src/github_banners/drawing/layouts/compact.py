@@ -24,7 +24,7 @@ from github_banners.drawing.headline import (
 from github_banners.drawing.language_charts import (
     MAX_RING_LANGUAGES,
     Segment,
-    Share,
+    describe_shares,
     glow_colour,
     ring,
     ring_shares,
@@ -34,10 +34,9 @@ from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import (
     MAX_DESCRIBED_LANGUAGES,
     description,
-    format_percent,
     is_mirrored,
 )
-from github_banners.drawing.text import Fitted, fit_isolated, isolate
+from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, HideableField
@@ -85,7 +84,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         desc=description(
             numbers.counts,
             stats,
-            _describe_shares(shares, locale),
+            describe_shares(shares[:MAX_DESCRIBED_LANGUAGES], locale),
             as_of,
             locale=locale,
             missing=numbers.missing,
@@ -95,14 +94,6 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         name=fit_isolated(name, _NAME_SIZES, name_room, bold=True),
         metrics=metrics,
     )
-
-
-def _describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
-    """Return the first languages and percentages for the description."""
-    return [
-        f"{isolate(share.name)} {format_percent(share.percent, locale)}"
-        for share in shares[:MAX_DESCRIBED_LANGUAGES]
-    ]
 
 
 def _metrics(numbers: Sequence[NumberSlot]) -> tuple[HeadlineNumbers, float]:

@@ -16,6 +16,7 @@ from github_banners.drawing.language_charts import (
     Segment,
     Share,
     bar,
+    describe_shares,
     glow_colour,
     ring,
     visible_languages,
@@ -207,9 +208,7 @@ def _describe_shares(shares: Sequence[Share], options: BannerOptions) -> list[st
     """Name the languages with their numbers of repositories, or with their shares of all bytes."""
     locale = options.locale
     if options.count_by is CountBy.BYTES:
-        return [
-            f"{isolate(share.name)} {format_percent(share.percent, locale)}" for share in shares
-        ]
+        return describe_shares(shares, locale)
     return [f"{isolate(share.name)} {format_number(share.amount, locale)}" for share in shares]
 
 

@@ -13,6 +13,7 @@ from functools import cache
 
 import msgspec
 
+from github_banners.drawing.headline import stale_day_beside
 from github_banners.drawing.language_charts import ITEM_GAP, USUAL_WIDTH, rank_languages
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import (
@@ -25,6 +26,8 @@ from github_banners.drawing.locales import (
     stale_label,
 )
 from github_banners.drawing.text import (
+    POP_ISOLATE,
+    RIGHT_TO_LEFT_ISOLATE,
     Fitted,
     fit_isolated,
     fit_paragraph,
@@ -35,7 +38,7 @@ from github_banners.drawing.text import (
 )
 from github_banners.drawing.themes import Canvas, Frame, Scheme, frame, scheme
 from github_banners.errors import RenderingFailed
-from github_banners.models import RepositoryDetails, Snapshot
+from github_banners.models import MAX_DESCRIPTION_CHARACTERS, RepositoryDetails, Snapshot
 from github_banners.options import BannerOptions, NumberFormat
 
 _CANVAS = Canvas(420, 150)
@@ -45,11 +48,9 @@ _ROOM = _END - _START
 _NAME_X, _NAME_SIZES = 52, (19, 18, 17, 16, 15)
 _ARCHIVED_SIZE, _ARCHIVED_GAP = 12.5, 12
 
-_STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
-
 _DESCRIPTION_SIZES, _MAX_LINES = (14, 13), 2
-# GitHub's own limits.
-_MAX_DESCRIPTION, _MAX_NAME = 350, 100
+# GitHub's own limit.
+_MAX_NAME = 100
 
 # The y of the name, by the number of lines of the description, and the distances below it.
 _NAME_Y = (64, 52, 43)
@@ -59,8 +60,6 @@ _FACT_SIZES = (13, 12)
 _DOT_WIDTH, _ICON_WIDTH = 17, 19
 _TRUNCATED_ICONS = "lw"
 _MIN_GAP = 8
-
-_RIGHT_TO_LEFT_ISOLATE, _POP_ISOLATE = "\u2067", "\u2069"
 
 
 class DescriptionLine(msgspec.Struct, frozen=True, gc=False):
@@ -130,7 +129,7 @@ def compute_layout(
     shown_name = (options.title and sanitize(options.title)) or repository_name
     mirrored = is_mirrored(shown_name, locale)
     language, language_colour = _language(repository.language, colours)
-    description = sanitize(repository.description or "", max_graphemes=_MAX_DESCRIPTION)
+    description = sanitize(repository.description or "", max_graphemes=MAX_DESCRIPTION_CHARACTERS)
     lines = _description_lines(description)
     name_y = _NAME_Y[len(lines)]
     archived, archived_width = _archived(locale) if repository.is_archived else ("", 0)
@@ -159,7 +158,7 @@ def compute_layout(
         facts_size=facts_size,
         language_colour=language_colour,
         has_stale_mark=as_of is not None,
-        stale_text=_stale_text(stale_label(as_of, locale), name),
+        stale_text=stale_day_beside(name, name_x=_NAME_X, day=stale_label(as_of, locale)),
     )
 
 
@@ -190,7 +189,7 @@ def _description_lines(description: str) -> list[DescriptionLine]:
         return []
     if starts_right_to_left(description):
         fitted = [
-            msgspec.structs.replace(line, text=f"{_RIGHT_TO_LEFT_ISOLATE}{line.text}{_POP_ISOLATE}")
+            msgspec.structs.replace(line, text=f"{RIGHT_TO_LEFT_ISOLATE}{line.text}{POP_ISOLATE}")
             for line in fitted
         ]
     first_y = _NAME_Y[len(fitted)] + _DESCRIPTION_BELOW
@@ -274,12 +273,6 @@ def _row_width(parts: Sequence[_Part]) -> float:
 def _step(part: _Part) -> float:
     """Return the distance to the next part: a usual gap in usual fonts, a small one in wide fonts."""
     return part.lead + max(USUAL_WIDTH * part.width + ITEM_GAP, part.width + _MIN_GAP)
-
-
-def _stale_text(day: str, name: Fitted) -> str:
-    """Return the day if there is room for it beside the name."""
-    start = _STALE_END - width(day, _STALE_SIZE)
-    return day if _NAME_X + name.width + _STALE_GAP <= start else ""
 
 
 LAYOUT_SPEC = LayoutSpec(_CANVAS, "repository.svg", compute_layout)

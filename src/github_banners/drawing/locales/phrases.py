@@ -25,7 +25,12 @@ from github_banners.drawing.locales.cldr import (
     plural_categories,
 )
 from github_banners.drawing.locales.translations import Noun, Sentences, load_translations
-from github_banners.drawing.text import starts_right_to_left, width
+from github_banners.drawing.text import (
+    FIRST_STRONG_ISOLATE,
+    POP_ISOLATE,
+    starts_right_to_left,
+    width,
+)
 from github_banners.models import Stats
 
 MAX_DESCRIBED_LANGUAGES = 3
@@ -209,7 +214,7 @@ def is_mirrored(text: str, locale: str) -> bool:
 
 def isolate_foreign(text: str, locale: str) -> str:
     """Put text that is not translated into a directional isolate, in right-to-left locales."""
-    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
+    return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if is_right_to_left(locale) else text
 
 
 def stale_label(as_of: date | None, locale: str) -> str:
