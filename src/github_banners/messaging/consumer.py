@@ -23,7 +23,7 @@ from github_banners.errors import BrokerUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.events import GROUP, TOPIC, OnRevoked, Record
 from github_banners.messaging.kafka import broker_errors
-from github_banners.messaging.record_reader import RecordReader
+from github_banners.messaging.record_reader import MAX_FETCHED_BYTES, RecordReader
 
 _log = structlog.get_logger(__name__)
 
@@ -33,8 +33,6 @@ _HEARTBEAT_INTERVAL_MS = 3000
 _REQUEST_TIMEOUT_MS = 12_000
 _RETRY_BACKOFF_MS = 250
 _METADATA_MAX_AGE_MS = 5000
-# Small, since records that were fetched for a partition are discarded when it is paused.
-_MAX_FETCHED_BYTES = 256 * 1024
 _COMMIT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
 _REOPEN_DELAY_SECONDS = 0.5
@@ -159,7 +157,7 @@ class KafkaConsumer:
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
-            max_partition_fetch_bytes=_MAX_FETCHED_BYTES,
+            max_partition_fetch_bytes=MAX_FETCHED_BYTES,
         )
         try:
             await consumer.start()

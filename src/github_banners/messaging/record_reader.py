@@ -32,7 +32,9 @@ _log = structlog.get_logger(__name__)
 
 _STEP_TIMEOUT_SECONDS = 10.0
 _MAX_SHOWN_CHARACTERS = 300
-_MAX_FETCHED_BYTES = 256 * 1024
+MAX_FETCHED_BYTES = 256 * 1024
+"""Most bytes fetched of a partition at once; few, since they are discarded when it is paused."""
+
 _READ_UNCOMMITTED = 0
 
 
@@ -137,9 +139,9 @@ class RecordReader:
         request = FetchRequest(
             max_wait_ms,
             min_bytes,
-            _MAX_FETCHED_BYTES,
+            MAX_FETCHED_BYTES,
             _READ_UNCOMMITTED,
-            [(partition.topic, [(partition.partition, offset, _MAX_FETCHED_BYTES)])],
+            [(partition.topic, [(partition.partition, offset, MAX_FETCHED_BYTES)])],
         )
         response = await client.send(node, request)
         ((_, ((_, error_code, _, *fields),)),) = response.topics
