@@ -20,8 +20,8 @@ from github_banners.models import Clock
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 60.0
-# Failures that may concern GraphQL only; with any other, REST would fail as well.
-_FALL_BACK_TO_REST = {
+# With any other failure, REST would fail as well.
+_MAY_CONCERN_GRAPHQL_ONLY = {
     FailureKind.FORBIDDEN,
     FailureKind.PRIMARY_LIMIT,
     FailureKind.SERVER,
@@ -42,7 +42,7 @@ async def fetch_token_owner(sender: Sender, credential: Credential, *, clock: Cl
     try:
         return await sender.send_as(credential, request, partial(graphql.parse_viewer, now=clock()))
     except RequestFailed as error:
-        if error.failure.kind not in _FALL_BACK_TO_REST:
+        if error.failure.kind not in _MAY_CONCERN_GRAPHQL_ONLY:
             raise
     return await sender.send_as(credential, sender.rest_request("/user"), _parse_user)
 
