@@ -95,6 +95,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._unparsed = bytearray()
         self._unread_bytes = 0
 
+    @property
+    def unparsed_bytes(self) -> int:
+        """How much received data waits until earlier requests are answered."""
+        return len(self._unparsed)
+
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -193,12 +198,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._unparsed or len(data) > _SLICE_BYTES:
             self._unparsed += data
             self._parse_unparsed()
-            if len(self._unparsed) > _MAX_UNPARSED_BYTES:
+            if self.unparsed_bytes > _MAX_UNPARSED_BYTES:
                 self.transport.abort()
             return
         answered = self._parse_segment(data)
-        # Cached only if the segment held exactly one whole request: then equal bytes are equal
-        # requests.
+        # Cached only if the segment held one whole request: then equal bytes are equal requests.
         is_whole = is_boundary and self._message_count == 1 and not self._in_message
         if is_whole and self._cached is not None and answered is not None:
             self._cached.put_by_raw_request(data, answered)

@@ -369,7 +369,7 @@ async def test_too_many_unparsed_requests_abort_the_connection() -> None:
             await asyncio.sleep(0.005)
         (protocol,) = server.protocols
         assert len(protocol.pipeline) <= 40
-        assert len(protocol._unparsed) <= 512 << 10
+        assert protocol.unparsed_bytes <= 512 << 10
 
 
 @pytest.mark.parametrize(
