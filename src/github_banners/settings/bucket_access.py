@@ -18,6 +18,11 @@ _REGION_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
+def has_bucket_access(environment: Mapping[str, str]) -> bool:
+    """Return True if a key or a role is set; of several services only the storage needs one."""
+    return any(is_set(environment, name) for name in (*_KEYS, *_ROLE_VARIABLES))
+
+
 def find_bucket_problems(
     values: Mapping[str, Any], environment: Mapping[str, str], *, reported: str = ""
 ) -> list[str]:
