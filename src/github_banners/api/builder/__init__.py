@@ -20,7 +20,7 @@ from starlette.routing import Route
 from github_banners.api.base_path import base_path_from_url, find_site_url
 from github_banners.api.builder.controls import Control, build_controls
 from github_banners.api.builder.script_data import canvas_size, page_data
-from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY, read_lean
+from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY, read_minified
 from github_banners.api.builder.words import (
     PageLanguage,
     Words,
@@ -151,7 +151,7 @@ class BuilderPage:
         options = _chosen_options(controls, layout)
         light, dark = _light_and_dark(options["type"])
         markdown_url = f"{origin}{self._picture_path(login, options)}"
-        return html_environment(read_lean).render_template(
+        return html_environment(read_minified).render_template(
             "page.html",
             base=escape_url(self.base_path),
             files={
@@ -365,7 +365,7 @@ def static_files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:
-        body = read_lean(name).encode()
+        body = read_minified(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
         document = Document(Content.text(body, _MEDIA_TYPES[suffix]), IMMUTABLE)
