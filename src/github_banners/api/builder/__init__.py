@@ -159,8 +159,8 @@ class BuilderPage:
             },
             language=language,
             languages=[
-                {"language": each, "link": escape_url(self._page_path(choices, lang=each.locale))}
-                for each in languages()
+                {"language": entry, "link": escape_url(self._page_path(choices, lang=entry.locale))}
+                for entry in languages()
             ],
             words=words["page"],
             live=words["live"],
@@ -168,7 +168,7 @@ class BuilderPage:
             login=login,
             name=login or SAMPLE.owner.display_name,
             layout=layout,
-            layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
+            layouts=[(entry.value, value_label("layout", entry.value, words)) for entry in Layout],
             size=canvas_size(layout, parse_options_leniently(query).show),
             ignored=_ignored(layout),
             first_controls=[
@@ -200,7 +200,7 @@ class BuilderPage:
         return [
             {
                 "name": name,
-                "ground": _ground(name),
+                "background": _background(name),
                 "is_chosen": name == chosen,
                 "link": escape_url(self._page_path(choices, type=name)),
                 "picture": escape_url(
@@ -309,8 +309,8 @@ def _light_and_dark(theme: str) -> tuple[str, str]:
     return palettes[0], palettes[-1]
 
 
-def _ground(theme: str) -> str:
-    """Return whether a theme is "light", "dark" or, as a pair, "both"."""
+def _background(theme: str) -> str:
+    """Return whether the background of a theme is "light", "dark" or, as a pair, "both"."""
     palettes = scheme(BannerOptions(theme=Theme(theme))).palettes
     if len(palettes) > 1:
         return "both"
