@@ -20,14 +20,17 @@ from github_banners.options import (
     ShownNumber,
     Theme,
     allowed_values,
+    banner_needs,
     candidate_banner_names,
     data_needs,
     drop_redundant_options,
     ignored_options,
     options_digest,
+    parse_need,
     parse_options,
     parse_options_leniently,
     parse_query,
+    shows_only_totals,
     to_canonical_json,
 )
 
@@ -345,6 +348,43 @@ def test_data_needs_of_options(raw_options: dict[str, str], needs: set[DataKind]
     options = parse_options(raw_options)
     assert data_needs(options) == needs
     assert data_needs(drop_redundant_options(options)) == needs
+
+
+@pytest.mark.parametrize(
+    ("raw_options", "repository_id", "needs"),
+    [
+        ({}, None, {(REPOSITORIES, None)}),
+        ({"show": "followers"}, None, {(REPOSITORIES, None), (FOLLOWERS, None)}),
+        (REPOSITORY, 123, {(DataKind.REPOSITORY, 123)}),
+        (REPOSITORY, None, {(DataKind.REPOSITORY, None)}),
+    ],
+)
+def test_parse_need_reads_banner_needs(
+    raw_options: dict[str, str],
+    repository_id: int | None,
+    needs: set[tuple[DataKind, int | None]],
+) -> None:
+    stored = banner_needs(parse_options(raw_options), repository_id=repository_id)
+    assert sorted(stored) == [*stored]
+    assert set(map(parse_need, stored)) == needs
+
+
+def test_parse_need_unknown_kind_raises() -> None:
+    with pytest.raises(ValueError, match="sponsors"):
+        parse_need("sponsors")
+
+
+@pytest.mark.parametrize(
+    ("raw_options", "is_shown"),
+    [
+        ({}, True),
+        ({"exclude_repos": "dotfiles"}, False),
+        ({"show": "followers"}, False),
+        ({"layout": "activity"}, False),
+    ],
+)
+def test_shows_only_totals_of_options(raw_options: dict[str, str], is_shown: bool) -> None:
+    assert shows_only_totals(parse_options(raw_options)) is is_shown
 
 
 def test_ignored_options_are_options_with_their_defaults() -> None:

@@ -3,16 +3,22 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.models import (
+    EPOCH,
+    Owner,
     Repository,
+    Snapshot,
     Stats,
     aggregate,
     filter_repositories,
     to_epoch_microseconds,
     utc_now,
+    without_implausible_times,
+    without_numbers,
 )
 
 REPOSITORIES = st.lists(
@@ -128,3 +134,32 @@ def test_aggregate_counts_forks_as_repositories_only() -> None:
     fork = Repository(1, "x", stars=9, forks=9, is_fork=True, language="C")
     assert aggregate([fork]) == Stats(1, 0, 1, 0, 0, {})
     assert aggregate([]) == Stats(0, 0, 0, 0, 0, {})
+
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NEXT_YEAR = NOON + timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    ("fetched_at", "version_time", "expected"),
+    [
+        (NOON, NOON, (NOON, to_epoch_microseconds(NOON))),
+        (NEXT_YEAR, NOON, (EPOCH, to_epoch_microseconds(NOON))),
+        (NOON, NEXT_YEAR, (NOON, 0)),
+        (NEXT_YEAR, NEXT_YEAR, (EPOCH, 0)),
+    ],
+)
+def test_without_implausible_times_resets_those_of_a_wrong_clock(
+    fetched_at: datetime, version_time: datetime, expected: tuple[datetime, int]
+) -> None:
+    snapshot = Snapshot(
+        Owner(1, "ada"), aggregate([]), fetched_at, version=to_epoch_microseconds(version_time)
+    )
+    plausible = without_implausible_times(snapshot, now=NOON)
+    assert (plausible.fetched_at, plausible.version) == expected
+
+
+def test_without_numbers_has_only_the_identity() -> None:
+    snapshot = without_numbers(Owner(1, "ada"), version=7)
+    assert (snapshot.owner.login, snapshot.version, snapshot.has_numbers) == ("ada", 7, False)
+    assert snapshot.stats == aggregate([])
