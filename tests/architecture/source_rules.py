@@ -161,6 +161,21 @@ def find_private_imports(module: Module) -> list[str]:
     ]
 
 
+def find_own_clocks(module: Module) -> list[str]:
+    """Report test classes whose `__call__` only returns an attribute, as the shared clocks do."""
+    return [
+        f"{module.path}:{node.lineno}: {node.name} is a clock"
+        for node in module.nodes
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, ast.FunctionDef)
+        and method.name == "__call__"
+        and isinstance(method.body[-1], ast.Return)
+        and isinstance(method.body[-1].value, ast.Attribute)
+        and len(method.body) == 1
+    ]
+
+
 def find_shared_names(modules: Sequence[Module]) -> list[str]:
     """Report names that modules or classes of a package share; revisions keep their names."""
     places: defaultdict[str, list[str]] = defaultdict(list)

@@ -15,6 +15,7 @@ from tests.architecture.source_rules import (
     find_forbidden_names,
     find_meaningless_names,
     find_missing_docstring,
+    find_own_clocks,
     find_private_imports,
     find_shared_names,
     find_size_violations,
@@ -117,6 +118,26 @@ def test_tests_import_no_private_names() -> None:
 )
 def test_import_rule_reports_private_name(source: str, violations: list[str]) -> None:
     assert find_private_imports(make_module("x.py", source)) == violations
+
+
+def test_tests_share_their_clocks() -> None:
+    clocks = [text for module in TEST_MODULES for text in find_own_clocks(module)]
+    assert [text.partition(":")[0] for text in clocks] == ["fake_clock.py", "fake_clock.py"]
+
+
+@pytest.mark.parametrize(
+    ("body", "violations"),
+    [
+        ("return self.now", ["x.py:1: A is a clock"]),
+        ("return self.now()", []),
+        ("self.calls += 1; return self.now", []),
+    ],
+)
+def test_clock_rule_reports_call_that_only_returns_an_attribute(
+    body: str, violations: list[str]
+) -> None:
+    source = f"class A:\n  def __call__(self): {body}"
+    assert find_own_clocks(make_module("x.py", source)) == violations
 
 
 def test_banners_import_third_parties_only_where_allowed() -> None:

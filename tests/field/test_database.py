@@ -46,6 +46,7 @@ from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
+from tests.fake_clock import FakeTime
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 from tests.integration.fake_github import FakeGitHub
@@ -622,11 +623,7 @@ async def test_f9_wrong_clock_released_owner_is_due_again(conninfo: str) -> None
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["goes on", "restarted"])
 async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: bool) -> None:
-    time = [NOON + YEAR]
-
-    def clock() -> datetime:
-        return time[0]
-
+    clock = FakeTime(NOON + YEAR)
     github = FakeGitHub(clock=clock)
     github.gate.set()
     github.add("ada", 7)
@@ -642,7 +639,7 @@ async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted
             database=database, github=github, batch_fetcher=github, ttls=Ttls(), clock=clock
         )
         await find_ada(lookup)
-        time[0] = NOON
+        clock.now = NOON
         if is_restarted:
             await lookup.close()
             lookup = Lookup(

@@ -19,6 +19,7 @@ from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline
+from tests.fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
@@ -28,16 +29,6 @@ REMOTE_PICTURE = b"<svg>drawn by the renderer</svg>"
 DRAWING_RESERVE_SECONDS = 0.2
 
 RemoteBehaviour: TypeAlias = Callable[[], Awaitable[bytes]]
-
-
-class Time:
-    """A monotonic clock that tests advance."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 async def respond() -> bytes:
@@ -60,7 +51,7 @@ class Scene:
     behaviour: RemoteBehaviour = respond
     remote_calls: int = 0
     counted: Counter[str] = field(default_factory=Counter)
-    time: Time = field(default_factory=Time)
+    time: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
         self.circuit = CircuitBreaker(self.time, name="renderer")

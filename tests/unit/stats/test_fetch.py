@@ -7,6 +7,7 @@ import pytest
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.models import Owner, OwnerRepositories, Snapshot, Stats
 from github_banners.stats.fetch import Deadline, picture_deadline, resolve_login
+from tests.fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -124,18 +125,8 @@ async def test_resolve_login_during_outage_raises_unavailable() -> None:
             await resolve_login(github, "alice", known)
 
 
-class Time:
-    """Monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def test_timeout_seconds_returns_limit_or_remaining_time() -> None:
-    now = Time()
+    now = FakeClock()
     deadline = Deadline(3.0, 1.8, now)
     assert deadline.timeout_seconds(0.5) == 0.5
     assert deadline.timeout_seconds(100) == pytest.approx(2.8)
@@ -148,7 +139,7 @@ def test_timeout_seconds_returns_limit_or_remaining_time() -> None:
 
 
 def test_timeouts_of_github_and_database_are_capped() -> None:
-    now = Time()
+    now = FakeClock()
     deadline = Deadline(3.0, 1.8, now)
     assert (deadline.database_timeout_seconds(), deadline.github_timeout_seconds()) == (0.3, 1.8)
     now.seconds += 2.7
