@@ -165,6 +165,16 @@ def process_tree(pid: int) -> list[int]:
     return [pid, *map(int, children)]
 
 
+def find_workers(service: Running) -> list[int]:
+    """Return the worker processes of a supervisor."""
+    pids = []
+    for pid in process_tree(service.process.pid)[1:]:
+        with suppress(OSError):
+            if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                pids.append(pid)
+    return pids
+
+
 @contextmanager
 def small_disk(folder: Path, *, size_bytes: int) -> Iterator[Path]:
     """Mount a file system of a few megabytes, which tests can fill."""

@@ -139,7 +139,7 @@ class Visit:
 
     def shown(self, ground: str = "light") -> dict[str, str]:
         """Return the query of a preview."""
-        return query_of(self.page.locator(f"#{ground}").get_attribute("src") or "")
+        return parse_url_query(self.page.locator(f"#{ground}").get_attribute("src") or "")
 
     def is_drawn(self, ground: str = "light") -> bool:
         picture = self.page.locator(f"#{ground}")
@@ -148,7 +148,7 @@ class Visit:
 
     @property
     def query(self) -> dict[str, str]:
-        return query_of(self.page.url)
+        return parse_url_query(self.page.url)
 
     @property
     def code(self) -> str:
@@ -163,7 +163,7 @@ class Visit:
         return [url for url in self.requested if "format=json" in url]
 
 
-def query_of(url: str) -> dict[str, str]:
+def parse_url_query(url: str) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
@@ -225,7 +225,7 @@ def test_builder_typing_without_enter_draws_after_pause(visits: Callable[..., Vi
     # The browser reads the icon again when the address changes.
     requested = [url for url in visit.requested[before:] if "icon" not in url]
     expected = [{"type": "auto", "format": "json"}, {"type": "default"}, {"type": "dark"}]
-    assert [query_of(url) for url in requested] == [
+    assert [parse_url_query(url) for url in requested] == [
         {"username": USER, **query} for query in expected
     ]
 
@@ -268,7 +268,11 @@ def test_builder_choices_change_pictures_code_and_address(visit: Visit) -> None:
     assert size == "420"
     (source, image) = re.findall(r'(?:srcset|src)="([^"]+)"', visit.code)
     for url, theme in ((image, "default"), (source, "dark")):
-        assert query_of(url.replace("&amp;", "&")) == {"username": USER, "type": theme, **chosen}
+        assert parse_url_query(url.replace("&amp;", "&")) == {
+            "username": USER,
+            "type": theme,
+            **chosen,
+        }
 
 
 def test_builder_shown_numbers_stand_in_order_of_choosing(visit: Visit) -> None:
@@ -456,7 +460,7 @@ def test_builder_reload_back_and_share_restore_choices(
     page = visit.open(address)
     shared = visit.query
     first = visit.shown()
-    assert shared == query_of(address)
+    assert shared == parse_url_query(address)
     assert first == {
         name: value
         for name, value in {**shared, "type": "nord-light"}.items()
@@ -625,7 +629,7 @@ def test_builder_mistake_is_corrected_by_one_click(
     visit: Visit, query: str, button: str, chosen: dict[str, str]
 ) -> None:
     page = visit.open(f"{START}&{query}")
-    assert visit.query == query_of(f"{START}&{query}")
+    assert visit.query == parse_url_query(f"{START}&{query}")
     correct = page.get_by_role("button", name=f"“{button}”")
     assert visit.is_drawn()
     correct.click()
@@ -967,7 +971,7 @@ def test_builder_form_works_without_javascript(visits: Callable[..., Visit]) -> 
     code = visit.code
     match = re.fullmatch(r"!\[(.+)\]\((\S+)\)", code.strip())
     assert match is not None
-    assert query_of(match[2]) == {"username": USER, "type": "auto-nord", **chosen}
+    assert parse_url_query(match[2]) == {"username": USER, "type": "auto-nord", **chosen}
     assert visit.service.get(match[2].removeprefix(visit.service.url)).content.startswith(b"<svg")
     assert not page.locator("#copy").is_visible()
     page.goto(f"{START}&type=darkk")

@@ -36,8 +36,8 @@ from tests.acceptance.processes import (
     Running,
     copy_prepared_database,
     environment,
+    find_processes,
     prepared_data_dir,
-    processes_of,
     reachable_dir,
     running,
 )
@@ -312,7 +312,7 @@ def test_killed_embedded_postgresql_is_restarted(scene: Scene) -> None:
                 lambda: is_healthy(served, scene.proxy, KNOWN, new_login()), limit=RECOVERY_SECONDS
             )
             assert served.stop() == 0
-        assert processes_of(folder) == []
+        assert find_processes(folder) == []
         assert not [line for line in served.errors if "Traceback" in line]
     scene.rows.append(fault_check.row(recovered_after=recovered_after))
 

@@ -262,7 +262,9 @@ def test_path_rule_reports_meaningless_name(path: str) -> None:
         ("class Hot: pass", "Hot"),
         ("def bury(): pass", "bury"),
         ("async def _knock(): pass", "_knock"),
-        ("def wish_of(): pass", "wish_of"),
+        ("def make_wish(): pass", "make_wish"),
+        ("def title_of(): pass", "title_of"),
+        ("class A:\n  async def _title_of(self): pass", "_title_of"),
         ("class A:\n  def f(self):\n    self.kept = 1", "kept"),
         ("from x import ServiceName as Of", "Of"),
         ("try: pass\nexcept E as it: pass", "it"),
@@ -282,7 +284,7 @@ def test_name_rule_reports_forbidden_module(path: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["is_one = at_once = 1", "class Hotel: pass", "def outdoors(): pass", "wishbone = 1"],
+    ["is_one = at_once = 1", "class Hotel: pass", "def outdoors(as_of): pass", "wishbone = 1"],
 )
 def test_name_rule_accepts_other_names(source: str) -> None:
     assert find_forbidden_names(make_module("x.py", source)) == []

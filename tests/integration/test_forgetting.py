@@ -140,7 +140,7 @@ class Scene:
     async def forget(self, owner_id: int = ADA) -> UserRows:
         return await delete_user(self.database, owner_id, clock=self.clock)
 
-    async def tables_of(self, owner_id: int) -> set[str]:
+    async def find_tables(self, owner_id: int) -> set[str]:
         """Return the tables with rows of an owner, whatever tables there are."""
         names = set()
         async with self.database.transaction() as connection:
@@ -182,16 +182,16 @@ async def scene(database: Database, conninfo: str, tmp_path: Path) -> AsyncItera
 
 async def test_delete_user_leaves_no_row_of_the_user_and_all_of_others(scene: Scene) -> None:
     await scene.fill()
-    before = await scene.tables_of(ADA)
+    before = await scene.find_tables(ADA)
     assert before == {
         "users", "logins", "repositories", "owner_data", "contribution_years", "banners"
     }  # fmt: skip
-    others = await scene.tables_of(BOB)
+    others = await scene.find_tables(BOB)
     rows = await scene.forget()
     assert (rows.users, rows.banners, rows.repositories) == (1, 3, 3)
     assert rows.data == 2
-    assert await scene.tables_of(ADA) == set()
-    assert await scene.tables_of(BOB) == others
+    assert await scene.find_tables(ADA) == set()
+    assert await scene.find_tables(BOB) == others
     assert await scene.forget() == UserRows()
 
 
@@ -254,11 +254,11 @@ async def test_late_save_does_not_bring_the_user_back(scene: Scene) -> None:
     scene.now += timedelta(seconds=1)
     async with scene.database.transaction() as connection:
         assert await users.upsert_owners(connection, late, now=scene.now) == []
-    assert await scene.tables_of(ADA) == set()
+    assert await scene.find_tables(ADA) == set()
     requested = await scene.github.fetch("lovelace")
     async with scene.database.transaction() as connection:
         await users.upsert_owners(connection, [(requested, late[0][1])], now=scene.now)
-    assert await scene.tables_of(ADA) == {"users", "logins", "repositories"}
+    assert await scene.find_tables(ADA) == {"users", "logins", "repositories"}
 
 
 async def test_late_identity_does_not_bring_the_user_back(scene: Scene) -> None:
@@ -284,7 +284,7 @@ async def test_late_identity_does_not_bring_the_user_back(scene: Scene) -> None:
     scene.github.gate.set()
     await request
     await scene.services.drain()
-    assert "users" not in await scene.tables_of(ADA)
+    assert "users" not in await scene.find_tables(ADA)
 
 
 async def test_new_banner_exceeds_the_tombstone_though_the_clock_is_behind(scene: Scene) -> None:
@@ -404,7 +404,7 @@ async def test_create_banner_of_a_user_forgotten_meanwhile_is_unavailable(
         await scene.create("ada", theme=Theme.AUTO)
     assert error_info.value.status == 503
     assert scene.database.is_available
-    assert await scene.tables_of(ADA) == set()
+    assert await scene.find_tables(ADA) == set()
 
 
 async def test_create_existing_banner_of_a_user_forgotten_meanwhile_returns_its_name(

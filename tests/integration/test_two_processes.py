@@ -104,7 +104,7 @@ class Scene:
         return until
 
 
-def numbers_of(results: Sequence[LookupResult]) -> set[tuple[int, Freshness]]:
+def collect_numbers(results: Sequence[LookupResult]) -> set[tuple[int, Freshness]]:
     return {(result.snapshot.stats.total_repos, result.freshness) for result in results}
 
 
@@ -126,10 +126,10 @@ async def test_find_soft_stale_in_two_processes_sends_one_request(scene: Scene) 
     scene.github.gate.clear()
     scene.is_slow = True
     results = await asyncio.gather(*(scene.find(number) for number in (0, 1) * 10))
-    assert numbers_of(results) == OLD
+    assert collect_numbers(results) == OLD
     await scene.drain()
     assert scene.github.requests == [f"#{ADA}"]
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
+    assert collect_numbers([await scene.find(number) for number in (0, 1)]) == NEW
     assert scene.github.requests == [f"#{ADA}"]
 
 
@@ -138,7 +138,7 @@ async def test_find_after_refresh_in_other_process_returns_its_numbers(scene: Sc
     await scene.find(0)
     await scene.drain()
     result = await scene.find(1)
-    assert numbers_of([result]) == NEW
+    assert collect_numbers([result]) == NEW
     await scene.drain()
     assert (await scene.find(0)).snapshot == result.snapshot
     assert scene.github.requests == [f"#{ADA}"]
@@ -148,7 +148,7 @@ async def test_find_hard_stale_in_two_processes_waits_for_one_request(scene: Sce
     await scene.cache_numbers(age=DAY + MINUTE)
     scene.github.gate.clear()
     results = await asyncio.gather(*(scene.find(number) for number in (0, 1) * 10))
-    assert numbers_of(results) == NEW
+    assert collect_numbers(results) == NEW
     await scene.drain()
     assert scene.github.requests == [f"#{ADA}"]
     assert set(scene.pauses) == {0.2}
@@ -159,13 +159,13 @@ async def test_find_request_of_other_process_fails_sends_another(scene: Scene) -
     scene.github.gate.clear()
     scene.github.fails_next = 1
     results = await asyncio.gather(*(scene.find(number) for number in (0, 1)))
-    assert numbers_of(results) == {(3, Freshness.HARD_STALE), (4, Freshness.FRESH)}
+    assert collect_numbers(results) == {(3, Freshness.HARD_STALE), (4, Freshness.FRESH)}
     await scene.drain()
     assert scene.github.requests == [f"#{ADA}"] * 2
     assert await scene.leased_until() is None
     # A failure is cached for two seconds.
     scene.now += timedelta(seconds=2)
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
+    assert collect_numbers([await scene.find(number) for number in (0, 1)]) == NEW
     assert scene.github.requests == [f"#{ADA}"] * 2
 
 
@@ -178,24 +178,24 @@ async def test_find_soft_stale_fetches_when_lease_of_dead_process_expires(scene:
     await scene.cache_numbers(age=11 * MINUTE)
     await lease_in_third_process(scene)
     for _ in range(2):
-        assert numbers_of([await scene.find(number) for number in (0, 1)]) == OLD
+        assert collect_numbers([await scene.find(number) for number in (0, 1)]) == OLD
         await scene.drain()
     assert scene.github.requests == []
     scene.now += timedelta(seconds=15)
     await scene.find(0)
     await scene.drain()
     assert scene.github.requests == [f"#{ADA}"]
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
+    assert collect_numbers([await scene.find(number) for number in (0, 1)]) == NEW
 
 
 async def test_find_hard_stale_fetches_after_two_seconds_despite_lease(scene: Scene) -> None:
     await scene.cache_numbers(age=DAY + MINUTE)
     await lease_in_third_process(scene)
-    assert numbers_of([await scene.find(0)]) == NEW
+    assert collect_numbers([await scene.find(0)]) == NEW
     assert sum(scene.pauses) == pytest.approx(2)
     await scene.drain()
     assert await scene.leased_until() is None
-    assert numbers_of([await scene.find(1)]) == NEW
+    assert collect_numbers([await scene.find(1)]) == NEW
     assert scene.github.requests == [f"#{ADA}"]
 
 
@@ -203,17 +203,17 @@ async def test_find_hard_stale_leased_elsewhere_keeps_the_deadline(scene: Scene)
     await scene.cache_numbers(age=DAY + MINUTE)
     await lease_in_third_process(scene)
     scene.may_continue.clear()
-    assert numbers_of([await scene.find(0, seconds=0.25)]) == {(3, Freshness.HARD_STALE)}
+    assert collect_numbers([await scene.find(0, seconds=0.25)]) == {(3, Freshness.HARD_STALE)}
     scene.may_continue.set()
     await scene.drain()
-    assert numbers_of([await scene.find(0)]) == NEW
+    assert collect_numbers([await scene.find(0)]) == NEW
 
 
 async def test_find_locked_row_is_not_waited_for(scene: Scene) -> None:
     await scene.cache_numbers(age=11 * MINUTE)
     async with scene.databases[1].transaction() as conn:
         await conn.execute("select from users for no key update")
-        assert numbers_of([await scene.find(0)]) == OLD
+        assert collect_numbers([await scene.find(0)]) == OLD
         await scene.drain()
         assert scene.databases[0].is_available
     assert scene.github.requests == []
@@ -228,7 +228,7 @@ async def test_refresh_and_find_share_the_lease(scene: Scene) -> None:
         await leases.schedule_users(conn, [ADA], now=scene.now, interval=HOUR)
     scene.now += HOUR
     scene.github.gate.clear()
-    assert numbers_of([await scene.find(0)]) == OLD
+    assert collect_numbers([await scene.find(0)]) == OLD
     await scene.github.request_arrived.wait()
     refresh = Refresh(
         database=scene.databases[1],
@@ -245,10 +245,10 @@ async def test_refresh_and_find_share_the_lease(scene: Scene) -> None:
     scene.is_slow = True
     batch = asyncio.create_task(refresh.refresh_batch())
     await scene.github.request_arrived.wait()
-    assert numbers_of([await scene.find(0)]) == {(4, Freshness.SOFT_STALE)}
+    assert collect_numbers([await scene.find(0)]) == {(4, Freshness.SOFT_STALE)}
     await scene.drain()
     assert await batch == 1
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
+    assert collect_numbers([await scene.find(number) for number in (0, 1)]) == NEW
     assert len(scene.github.requests) == 2
 
 
@@ -262,7 +262,7 @@ async def test_find_owner_with_later_background_retry_is_fetched(scene: Scene) -
         await leases.release_users(conn, {ADA: scene.now + MINUTE})
     await scene.find(0)
     await scene.drain()
-    assert numbers_of([await scene.find(0)]) == NEW
+    assert collect_numbers([await scene.find(0)]) == NEW
 
 
 async def test_close_during_fetch_releases_the_lease(scene: Scene) -> None:
@@ -294,7 +294,7 @@ async def test_find_rate_limited_client_acquires_no_lease(scene: Scene) -> None:
         raise TooManyRequests(1)
 
     result = await scene.lookups[0].find_by_login("ada", deadline=Deadline(5, 5), charge=refuse)
-    assert numbers_of([result]) == OLD
+    assert collect_numbers([result]) == OLD
     assert await scene.leased_until() is None
 
 
@@ -305,7 +305,7 @@ async def test_find_during_fetch_returns_numbers_saved_elsewhere(scene: Scene) -
     await scene.github.request_arrived.wait()
     await save(scene, repositories=9)
     scene.invalidations[0].invalidate([ADA])
-    assert numbers_of([await scene.find(0)]) == {(9, Freshness.FRESH)}
+    assert collect_numbers([await scene.find(0)]) == {(9, Freshness.FRESH)}
 
 
 async def save(scene: Scene, *, repositories: int) -> Snapshot:
@@ -326,7 +326,7 @@ async def test_change_reaches_other_process_within_two_seconds(scene: Scene, con
     scene.github.clock = real.clock
     async with real.listening(conninfo):
         results = [await real.find(number) for number in (0, 1)]
-        assert numbers_of(results) == {(3, Freshness.FRESH)}
+        assert collect_numbers(results) == {(3, Freshness.FRESH)}
         scene.github.repositories = 4
         refresh = Refresh(
             database=scene.databases[0], github=scene.github, interval=HOUR, clock=real.clock
@@ -334,7 +334,7 @@ async def test_change_reaches_other_process_within_two_seconds(scene: Scene, con
         await make_due(scene.databases[0], due_at=real.clock() - HOUR)
         assert await refresh.refresh_batch() == 1
         async with asyncio.timeout(2):
-            while numbers_of([await real.find(number) for number in (0, 1)]) != NEW:  # noqa: ASYNC110
+            while collect_numbers([await real.find(number) for number in (0, 1)]) != NEW:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert scene.github.requests == ["ada", f"#{ADA}"]
 

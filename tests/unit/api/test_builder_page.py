@@ -55,7 +55,7 @@ def by_id(elements: list[Element], identifier: str) -> Element:
     return element
 
 
-def query_of(url: str) -> dict[str, str]:
+def parse_url_query(url: str) -> dict[str, str]:
     query = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
     return {name: values[-1] for name, values in query.items()}
 
@@ -90,13 +90,13 @@ async def test_page_with_user_shows_pictures_and_markdown() -> None:
     for ground, theme in (("light", "default"), ("dark", "dark")):
         picture = by_id(elements, ground).attributes
         assert urlsplit(picture["src"]).path == "/banners/preview"
-        assert query_of(picture["src"]) == query | {"type": theme}
+        assert parse_url_query(picture["src"]) == query | {"type": theme}
         assert (picture["width"], picture["height"]) == ("420", "220")
         assert picture["alt"] == "Octocat’s GitHub work"
     start, _, address = by_id(elements, "code").text.partition("](")
     assert start == "![Octocat’s GitHub work"
     assert address.startswith(f"http://{HOST}/banners/preview?")
-    assert query_of(address.removesuffix(")")) == query | {"type": "auto"}
+    assert parse_url_query(address.removesuffix(")")) == query | {"type": "auto"}
 
 
 async def test_page_form_holds_every_choice() -> None:
@@ -147,7 +147,7 @@ async def test_page_form_holds_every_choice() -> None:
 )
 async def test_page_form_without_script_sends_empty_list(sent: str, include: str | None) -> None:
     elements = read_elements((await send(f"/?username=a&{sent}")).body.decode())
-    assert query_of(by_id(elements, "light").attributes["src"]).get("include") == include
+    assert parse_url_query(by_id(elements, "light").attributes["src"]).get("include") == include
 
 
 def controls_shown(elements: list[Element]) -> set[str]:
@@ -169,7 +169,9 @@ async def test_page_hides_and_leaves_out_what_layout_ignores(layout: str | None)
     expected = {name: value for name, value in query.items() if name not in ignored}
     if layout == "classic":
         del expected["layout"]
-    assert query_of(by_id(elements, "light").attributes["src"]) == expected | {"type": "default"}
+    assert parse_url_query(by_id(elements, "light").attributes["src"]) == expected | {
+        "type": "default"
+    }
     # The form keeps them for the next layout.
     assert by_id(elements, "option-repo").attributes["value"] == "lantern"
 
@@ -185,7 +187,9 @@ async def test_page_shown_numbers_are_checked_in_their_order() -> None:
     assert checked == ["issues", "stars", "forks"]
     positions = [each.inside[-1].attributes.get("data-position") for each in boxes]
     assert positions == ["1", "2", "3", *[None] * 6]
-    assert query_of(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
+    assert (
+        parse_url_query(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,9 +215,9 @@ async def test_page_shown_numbers_of_form_without_script_are_read_back() -> None
     target = "/?username=a&layout=card&show=&show=commits&show=followers&repo="
     elements = read_elements((await send(target)).body.decode())
     expected = {"username": "a", "type": "default", "layout": "card", "show": "commits,followers"}
-    assert query_of(by_id(elements, "light").attributes["src"]) == expected
+    assert parse_url_query(by_id(elements, "light").attributes["src"]) == expected
     none_checked = read_elements((await send("/?username=a&show=")).body.decode())
-    shown = query_of(by_id(none_checked, "light").attributes["src"])
+    shown = parse_url_query(by_id(none_checked, "light").attributes["src"])
     assert shown == {"username": "a", "type": "default"}
 
 
@@ -272,7 +276,7 @@ def test_page_data_has_themes_and_rules_of_layouts() -> None:
 async def test_page_links_keep_an_empty_list_and_no_other_empty_value() -> None:
     elements = await read_page({"username": "mia", "include": "", "title": ""})
     links = [each.attributes["href"] for each in elements if each.tag == "a"]
-    pages = [query_of(link) for link in links if link.startswith("/?")]
+    pages = [parse_url_query(link) for link in links if link.startswith("/?")]
     assert len(pages) > 40
     assert all(page["include"] == "" and "title" not in page for page in pages)
 
@@ -282,7 +286,7 @@ async def test_page_form_of_browser_without_script_is_read_back() -> None:
     target = "/?username=a&animate=false&animate=true&border=false&hide=stars&hide=forks&radius="
     elements = read_elements((await send(target)).body.decode())
     expected = {"username": "a", "border": "false", "hide": "stars,forks", "type": "default"}
-    assert query_of(by_id(elements, "light").attributes["src"]) == expected
+    assert parse_url_query(by_id(elements, "light").attributes["src"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -300,7 +304,8 @@ async def test_page_form_of_browser_without_script_is_read_back() -> None:
 async def test_page_pair_of_themes_is_shown_on_its_grounds(theme: str, palettes: list[str]) -> None:
     elements = await read_page({"type": theme})
     shown = [
-        query_of(by_id(elements, each).attributes["src"])["type"] for each in ("light", "dark")
+        parse_url_query(by_id(elements, each).attributes["src"])["type"]
+        for each in ("light", "dark")
     ]
     assert shown == palettes
 
@@ -310,8 +315,8 @@ async def test_page_misspelt_value_links_to_correction() -> None:
     ((text, link),) = problems(elements)
     assert text.startswith("“darkk” is no valid value of Theme. Allowed: auto, default, dark, ")
     assert text.endswith("tide-night … Use “dark”")
-    assert query_of(link) == {"username": "octocat", "type": "dark", "layout": "card"}
-    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "darkk"
+    assert parse_url_query(link) == {"username": "octocat", "type": "dark", "layout": "card"}
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["type"] == "darkk"
 
 
 @pytest.mark.parametrize(
@@ -339,7 +344,7 @@ async def test_page_problem_is_explained(
     if correction is None:
         assert link == ""
     else:
-        assert query_of(link) == {"username": "octocat", **correction}
+        assert parse_url_query(link) == {"username": "octocat", **correction}
 
 
 async def test_page_own_and_foreign_parameters_are_no_problem() -> None:
@@ -363,7 +368,7 @@ async def test_page_quotes_in_value_come_back() -> None:
     title = """ "quoted" & 'single' <b> """
     elements = await read_page({"username": "octocat", "title": title})
     assert by_id(elements, "option-title").attributes["value"] == title.strip()
-    assert query_of(by_id(elements, "light").attributes["src"])["title"] == title.strip()
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["title"] == title.strip()
 
 
 @pytest.mark.parametrize("host", ["a:b", "x:99999", "[", "[::1", "user@host", "", "</pre>"])
@@ -397,17 +402,17 @@ async def test_page_long_language_tag_is_ignored() -> None:
 
 async def test_page_second_name_of_type_is_accepted() -> None:
     elements = await read_page({"username": "mia", "theme": "dark"})
-    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "dark"
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["type"] == "dark"
 
 
 async def test_page_suggested_alias_links_to_its_option() -> None:
     ((_, link),) = problems(await read_page({"username": "mia", "themes": "dark", "type": "nord"}))
-    assert query_of(link) == {"username": "mia", "type": "dark"}
+    assert parse_url_query(link) == {"username": "mia", "type": "dark"}
 
 
 async def test_page_empty_type_leaves_its_second_name() -> None:
     elements = await read_page({"username": "mia", "type": "", "theme": "nord"})
-    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "nord"
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["type"] == "nord"
 
 
 async def test_page_suggests_only_what_it_can_show() -> None:
@@ -435,7 +440,7 @@ async def test_page_is_in_language_and_links_to_the_others(language: Any) -> Non
     assert {*links} == {None, *(each.tag for each in languages())}
     for each in languages():
         attributes = links[each.tag].attributes
-        assert query_of(attributes["href"]) == query | {"lang": each.locale}
+        assert parse_url_query(attributes["href"]) == query | {"lang": each.locale}
         assert ("aria-current" in attributes) == (each == language)
 
 
