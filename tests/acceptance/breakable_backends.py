@@ -18,7 +18,7 @@ from tests.integration.postgres_process import run_postgres
 _POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
 
 
-class GitHub:
+class BreakableSandbox:
     """The sandbox on its own port; it can fail, be slow, be frozen or be killed."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from github_banners.api.builder.words import languages, read_words
-from tests.acceptance.breakable_backends import GitHub
+from tests.acceptance.breakable_backends import BreakableSandbox
 from tests.acceptance.chromium import IN_A_BROWSER, running_chromium
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
@@ -48,15 +48,15 @@ TARGETS = """() => [...document.querySelectorAll(
 
 
 @pytest.fixture(scope="module")
-def github() -> Iterator[GitHub]:
-    resource = GitHub()
+def github() -> Iterator[BreakableSandbox]:
+    resource = BreakableSandbox()
     resource.start()
     yield resource
     resource.close()
 
 
 @contextmanager
-def serving(github: GitHub, **settings: str) -> Iterator[Running]:
+def serving(github: BreakableSandbox, **settings: str) -> Iterator[Running]:
     port = free_port()
     with reachable_dir() as folder:
         env = environment(
@@ -74,7 +74,7 @@ def serving(github: GitHub, **settings: str) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def service(github: GitHub) -> Iterator[Running]:
+def service(github: BreakableSandbox) -> Iterator[Running]:
     with serving(github) as service:
         yield service
 
@@ -338,7 +338,9 @@ def test_builder_layout_has_only_the_options_it_uses(visit: Visit) -> None:
     assert visit.query == {"username": USER, **expected}
 
 
-def test_builder_repository_is_named_corrected_and_copied(visit: Visit, github: GitHub) -> None:
+def test_builder_repository_is_named_corrected_and_copied(
+    visit: Visit, github: BreakableSandbox
+) -> None:
     repositories = httpx2.get(f"{github.url}/users/{USER}/repos?per_page=1").json()
     name = repositories[0]["name"].lower()
     page = visit.open(f"{START}&layout=repository&title=Mine")
@@ -696,7 +698,7 @@ def test_builder_invalid_login_is_explained(visit: Visit) -> None:
     assert visit.is_drawn()
 
 
-def test_builder_github_down_is_explained(visit: Visit, github: GitHub) -> None:
+def test_builder_github_down_is_explained(visit: Visit, github: BreakableSandbox) -> None:
     with github.failing("503"):
         visit.open("/?username=finn-forks")
     assert LIVE["unavailable"] in visit.problems
@@ -720,7 +722,9 @@ def test_builder_pending_numbers_are_requested_again(visit: Visit) -> None:
     assert "attempt" not in visit.code
 
 
-def test_builder_slow_first_fetch_replaces_explanation(visit: Visit, github: GitHub) -> None:
+def test_builder_slow_first_fetch_replaces_explanation(
+    visit: Visit, github: BreakableSandbox
+) -> None:
     with github.slow(2.8):
         visit.open("/?username=nameless-ned")
     assert "attempt" in visit.shown()
@@ -739,7 +743,7 @@ def test_builder_dead_service_is_reported(visit: Visit) -> None:
 # ---- Costs --------------------------------------------------------------------------------------
 
 
-def test_builder_ten_looks_fetch_one_user_once(visit: Visit, github: GitHub) -> None:
+def test_builder_ten_looks_fetch_one_user_once(visit: Visit, github: BreakableSandbox) -> None:
     def calls() -> int:
         counters = httpx2.get(github.url + "/_sandbox/calls").json()
         return int(counters["rest"] + counters["graphql"])
@@ -982,7 +986,7 @@ def test_builder_form_works_without_javascript(visits: Callable[..., Visit]) -> 
 
 
 def test_builder_repository_is_drawn_without_javascript(
-    visits: Callable[..., Visit], github: GitHub
+    visits: Callable[..., Visit], github: BreakableSandbox
 ) -> None:
     visit = visits(java_script_enabled=False)
     name = httpx2.get(f"{github.url}/users/{USER}/repos?per_page=1").json()[0]["name"].lower()
@@ -1005,7 +1009,9 @@ def test_builder_repository_is_drawn_without_javascript(
     assert visit.shown()["show"] == "forks,repositories,followers"
 
 
-def test_builder_works_behind_a_path(github: GitHub, visits: Callable[..., Visit]) -> None:
+def test_builder_works_behind_a_path(
+    github: BreakableSandbox, visits: Callable[..., Visit]
+) -> None:
     with serving(github, PUBLIC_URL="https://example.org/gh") as service:
         visit = visits(service, permissions=["clipboard-read", "clipboard-write"])
         page = visit.open(f"/gh/?username={USER}")

@@ -24,7 +24,7 @@ from github_banners.options import candidate_banner_names, parse_options
 from github_banners.serving.framework import Content
 from github_banners.serving.worker_process import MAX_QUEUE
 from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
-from tests.unit.api.test_png_converter import Scene
+from tests.unit.api.test_png_converter import PngConverterHarness
 from tests.unit.stats.test_snapshots import MAX_BYTES_PER_NAME, measure_bytes_per_name
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
@@ -303,14 +303,14 @@ def test_f7_clients_that_do_not_read_use_little_memory(
 
 
 async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
-    scene = Scene()
-    scene.worker.may_finish.clear()
+    harness = PngConverterHarness()
+    harness.worker.may_finish.clear()
     pictures = [Content.svg(b"<svg>%d</svg>" % number) for number in range(48)]
-    flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures[4:]]
+    flood = [asyncio.create_task(harness.draw(svg, client="flood")) for svg in pictures[4:]]
     await asyncio.sleep(0)
-    others = [asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures[:4]]
+    others = [asyncio.create_task(harness.draw(svg, client="other")) for svg in pictures[:4]]
     await asyncio.sleep(0)
-    scene.worker.may_finish.set()
+    harness.worker.may_finish.set()
     assert all(await asyncio.gather(*others))
     assert sum(png is not None for png in await asyncio.gather(*flood)) <= MAX_QUEUE // 2
 
