@@ -13,7 +13,7 @@ import pytest
 
 from github_banners.api.builder.words import languages, read_words
 from tests.acceptance.breakable_backends import BreakableSandbox
-from tests.acceptance.chromium import IN_A_BROWSER, running_chromium
+from tests.acceptance.chromium import IN_A_BROWSER
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 if TYPE_CHECKING:
@@ -77,12 +77,6 @@ def serving(github: BreakableSandbox, **settings: str) -> Iterator[Running]:
 def service(github: BreakableSandbox) -> Iterator[Running]:
     with serving(github) as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with running_chromium() as browser:
-        yield browser
 
 
 class Visit:

@@ -12,7 +12,6 @@ import pytest
 
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.drawing.png import to_png
-from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 from tests.png_size import read_png_size
 
@@ -181,9 +180,3 @@ def test_page_in_browser_shows_banner_without_errors(service: Running, browser: 
     assert links == ["https://github.com/mia-maintains", f"{service.url}/"]
     assert errors == []
     page.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with running_chromium() as browser:
-        yield browser
