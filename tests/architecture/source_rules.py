@@ -93,7 +93,7 @@ FORBIDDEN_CLASSES = frozenset(
     }
 )
 FORBIDDEN_VARIABLES = frozenset(
-    {"one", "it", "at", "found", "given", "told", "said", "kept", "answer", "answers"}
+    {"one", "each", "it", "at", "found", "given", "told", "said", "kept", "answer", "answers"}
 )
 FORBIDDEN_PREFIXES = re.compile(r"_?(MOST|LEAST|LONGEST|DEAREST|ENOUGH)_")
 # `build_x`, `parse_x`, `read_x` in place of `x_of`; a parameter may be called `as_of`.

@@ -254,6 +254,7 @@ def test_path_rule_reports_meaningless_name(path: str) -> None:
     ("source", "name"),
     [
         ("for one in banners: pass", "one"),
+        ("x = {each.name for each in banners}", "each"),
         ("x = [it for it in banners]", "it"),
         ("def f(at): pass", "at"),
         ("if found := f(): pass", "found"),

@@ -214,8 +214,8 @@ async def test_refresh_without_change_of_totals_publishes_selections_only(
     names = [await harness.create(options) for options, _ in SELECTIONS]
     await harness.refresh(LINUX, OLD, replace(FORK, stars=4), replace(TOOL, is_archived=True))
     assert sorted(harness.published) == sorted(names[1:])
-    stats = [harness.published[name].snapshot.stats for name in names[1:]]
-    assert [each.total_stars for each in stats] == [27, 131, 100]
+    snapshots = [harness.published[name].snapshot for name in names[1:]]
+    assert [snapshot.stats.total_stars for snapshot in snapshots] == [27, 131, 100]
     harness.published.clear()
     await harness.refresh(*harness.github.lists[7])
     assert harness.published == {}, "unchanged repositories publish nothing"

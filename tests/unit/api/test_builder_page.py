@@ -51,7 +51,7 @@ async def read_page(query: dict[str, str], **arguments: Any) -> list[Element]:
 
 
 def by_id(elements: list[Element], identifier: str) -> Element:
-    (element,) = [each for each in elements if each.attributes.get("id") == identifier]
+    (element,) = [element for element in elements if element.attributes.get("id") == identifier]
     return element
 
 
@@ -63,8 +63,8 @@ def parse_url_query(url: str) -> dict[str, str]:
 def problems(elements: list[Element]) -> list[tuple[str, str]]:
     """Return the texts of the problems, and the links to the corrected page."""
     box = by_id(elements, "problems")
-    inside = [each for each in elements if box in each.inside]
-    links = [each for each in inside if each.tag == "a"]
+    inside = [element for element in elements if box in element.inside]
+    links = [element for element in inside if element.tag == "a"]
     return [
         (
             " ".join(line.text.split()),
@@ -153,9 +153,9 @@ async def test_page_form_without_script_sends_empty_list(sent: str, include: str
 def controls_shown(elements: list[Element]) -> set[str]:
     """Return the names of the options whose controls are not hidden."""
     return {
-        each.attributes["data-name"]
-        for each in elements
-        if each.attributes.get("data-name") and "hidden" not in each.attributes
+        element.attributes["data-name"]
+        for element in elements
+        if element.attributes.get("data-name") and "hidden" not in element.attributes
     }
 
 
@@ -179,13 +179,13 @@ async def test_page_hides_and_leaves_out_what_layout_ignores(layout: str | None)
 async def test_page_shown_numbers_are_checked_in_their_order() -> None:
     elements = await read_page({"username": "mia", "layout": "card", "show": "issues,stars,forks"})
     boxes = [
-        each
-        for each in elements
-        if each.attributes.get("name") == "show" and each.attributes["type"] == "checkbox"
+        element
+        for element in elements
+        if element.attributes.get("name") == "show" and element.attributes["type"] == "checkbox"
     ]
-    checked = [each.attributes["value"] for each in boxes if "checked" in each.attributes]
+    checked = [element.attributes["value"] for element in boxes if "checked" in element.attributes]
     assert checked == ["issues", "stars", "forks"]
-    positions = [each.inside[-1].attributes.get("data-position") for each in boxes]
+    positions = [element.inside[-1].attributes.get("data-position") for element in boxes]
     assert positions == ["1", "2", "3", *[None] * 6]
     assert (
         parse_url_query(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
@@ -237,7 +237,9 @@ async def test_page_shown_numbers_of_form_without_script_are_read_back() -> None
 )
 async def test_page_alt_names_repository_of_its_layout(query: dict[str, str], alt: str) -> None:
     elements = await read_page(query)
-    assert {by_id(elements, each).attributes["alt"] for each in ("light", "dark")} == {alt}
+    assert {by_id(elements, identifier).attributes["alt"] for identifier in ("light", "dark")} == {
+        alt
+    }
     assert by_id(elements, "code").text.startswith(f"![{alt}](")
 
 
@@ -275,7 +277,7 @@ def test_page_data_has_themes_and_rules_of_layouts() -> None:
 
 async def test_page_links_keep_an_empty_list_and_no_other_empty_value() -> None:
     elements = await read_page({"username": "mia", "include": "", "title": ""})
-    links = [each.attributes["href"] for each in elements if each.tag == "a"]
+    links = [element.attributes["href"] for element in elements if element.tag == "a"]
     pages = [parse_url_query(link) for link in links if link.startswith("/?")]
     assert len(pages) > 40
     assert all(page["include"] == "" and "title" not in page for page in pages)
@@ -304,8 +306,8 @@ async def test_page_form_of_browser_without_script_is_read_back() -> None:
 async def test_page_pair_of_themes_is_shown_on_its_grounds(theme: str, palettes: list[str]) -> None:
     elements = await read_page({"type": theme})
     shown = [
-        parse_url_query(by_id(elements, each).attributes["src"])["type"]
-        for each in ("light", "dark")
+        parse_url_query(by_id(elements, identifier).attributes["src"])["type"]
+        for identifier in ("light", "dark")
     ]
     assert shown == palettes
 
@@ -358,10 +360,12 @@ async def test_page_own_and_foreign_parameters_are_no_problem() -> None:
 )
 async def test_page_hostile_value_is_escaped(name: str) -> None:
     elements = await read_page({"username": "octocat", name: HOSTILE}, host=HOSTILE)
-    scripts = [each for each in elements if each.tag == "script"]
-    assert [each.attributes.get("type") for each in scripts] == ["module", "application/json"]
-    assert not [name for each in elements for name in each.attributes if name.startswith("on")]
-    assert {each.attributes.get("src", "")[:6] for each in scripts} == {"/page/", ""}
+    scripts = [element for element in elements if element.tag == "script"]
+    assert [element.attributes.get("type") for element in scripts] == ["module", "application/json"]
+    assert not [
+        name for element in elements for name in element.attributes if name.startswith("on")
+    ]
+    assert {element.attributes.get("src", "")[:6] for element in scripts} == {"/page/", ""}
 
 
 async def test_page_quotes_in_value_come_back() -> None:
@@ -432,22 +436,24 @@ async def test_page_code_has_scheme_that_trusted_proxy_forwards(peer: str, schem
 async def test_page_is_in_language_and_links_to_the_others(language: Any) -> None:
     query = {"username": "octocat", "layout": "card"}
     elements = await read_page(query, accept_language=language.locale)
-    root = next(each for each in elements if each.tag == "html")
+    root = next(element for element in elements if element.tag == "html")
     assert root.attributes == {"lang": language.tag, "dir": language.direction}
-    heading = next(each for each in elements if each.tag == "h1")
+    heading = next(element for element in elements if element.tag == "h1")
     assert heading.text == read_words(language.locale)["page"]["headline"]
-    links = {each.attributes.get("hreflang"): each for each in elements if each.tag == "a"}
-    assert {*links} == {None, *(each.tag for each in languages())}
-    for each in languages():
-        attributes = links[each.tag].attributes
-        assert parse_url_query(attributes["href"]) == query | {"lang": each.locale}
-        assert ("aria-current" in attributes) == (each == language)
+    links = {
+        element.attributes.get("hreflang"): element for element in elements if element.tag == "a"
+    }
+    assert {*links} == {None, *(linked.tag for linked in languages())}
+    for linked in languages():
+        attributes = links[linked.tag].attributes
+        assert parse_url_query(attributes["href"]) == query | {"lang": linked.locale}
+        assert ("aria-current" in attributes) == (linked == language)
 
 
 async def test_page_lang_parameter_comes_before_header() -> None:
     elements = await read_page({"lang": "de"}, accept_language="ja")
-    assert next(each for each in elements if each.tag == "html").attributes["lang"] == "de"
-    (field,) = [each for each in elements if each.attributes.get("name") == "lang"]
+    assert next(element for element in elements if element.tag == "html").attributes["lang"] == "de"
+    (field,) = [element for element in elements if element.attributes.get("name") == "lang"]
     assert field.attributes["value"] == "de"
 
 
@@ -464,10 +470,10 @@ async def test_page_behind_path_has_it_in_every_url() -> None:
         {"username": "octocat", "type": "darkk"}, public_url="https://example.org/gh/"
     )
     urls = [
-        each.attributes[name]
-        for each in elements
+        element.attributes[name]
+        for element in elements
         for name in ("href", "src", "action")
-        if not each.attributes.get(name, "#").startswith("#")
+        if not element.attributes.get(name, "#").startswith("#")
     ]
     assert len(urls) > 50
     assert [url for url in urls if not url.startswith("/gh/")] == []
@@ -482,7 +488,8 @@ async def test_page_headers_allow_own_origin_only() -> None:
     assert headers["vary"] == "Accept-Encoding, Accept-Language"
     assert headers["x-content-type-options"] == "nosniff"
     policy = dict(
-        each.strip().split(" ", 1) for each in headers["content-security-policy"].split(";")
+        directive.strip().split(" ", 1)
+        for directive in headers["content-security-policy"].split(";")
     )
     assert policy.pop("default-src") == "'none'"
     assert policy.pop("frame-ancestors") == "'none'"
@@ -505,14 +512,22 @@ async def test_page_etag_matches_until_choice_or_language_changes() -> None:
 
 async def test_page_has_inline_neither_script_nor_style() -> None:
     elements = await read_page({})
-    assert not [each for each in elements if each.tag == "style" or "style" in each.attributes]
-    inline = [each for each in elements if each.tag == "script" and "src" not in each.attributes]
-    assert [each.attributes["type"] for each in inline] == ["application/json"]
+    assert not [
+        element for element in elements if element.tag == "style" or "style" in element.attributes
+    ]
+    inline = [
+        element
+        for element in elements
+        if element.tag == "script" and "src" not in element.attributes
+    ]
+    assert [element.attributes["type"] for element in inline] == ["application/json"]
 
 
 def file_urls(elements: list[Element]) -> dict[str, str]:
     """Return the URLs of the page's files, by suffix."""
-    urls = {each.attributes.get("src") or each.attributes.get("href", "") for each in elements}
+    urls = {
+        element.attributes.get("src") or element.attributes.get("href", "") for element in elements
+    }
     return {
         url.rpartition(".")[2]: url
         for url in urls
