@@ -131,7 +131,7 @@ def test_copy_failing_store_exits_with_1_and_the_reason(
     bucket.proxy.choose_fault = lambda call: S3Fault.DENIED
     denied = run("storage", "copy", str(bucket.location), str(folder), env=env)
     assert denied.returncode == 1
-    assert "AccessDenied. Start it again to continue." in denied.stderr
+    assert denied.stderr.endswith("AccessDenied.\n")
     assert "Traceback" not in denied.stderr
     bucket.come_back()
     missing = run("storage", "copy", str(folder / "nowhere"), str(bucket.location), env=env)

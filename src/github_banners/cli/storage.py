@@ -75,7 +75,7 @@ def copy(
 
     arguments = {"FROM": source, "TO": target}
     (source_location, target_location), settings = _read_arguments_and_settings(arguments)
-    counts = CopyCounts()
+    counts, stop = CopyCounts(), None
     try:
         run(
             copy_with_progress(
@@ -83,12 +83,15 @@ def copy(
             )
         )
     except StorageUnavailable as error:
-        exit_with(f"{counts} Stopped: {error}. Start it again to continue.", code=1)
+        advice = "" if error.is_permanent else " Start it again to continue."
+        stop = f"Stopped: {error}.{advice}"
     except KeyboardInterrupt:
         typer.echo(f"{counts} Stopped: start it again to continue.", err=True)
         raise
     for failure in counts.failures:
         typer.echo(f"Not copied: {escape_controls(failure)}", err=True)
+    if stop is not None:
+        exit_with(f"{counts} {stop}", code=1)
     typer.echo(str(counts))
     sys.exit(1 if counts.failed else 0)
 

@@ -62,6 +62,7 @@ _PAGE_LENGTH = 1000
 _ERROR_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _NO_BUCKET = "NoSuchBucket"
+_PERMANENT_STATUSES = {"401", "403", "404"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,9 @@ class BucketStore:
             yield
         except (OSError, BaseError) as error:
             self.is_available = False
-            raise StorageUnavailable(f"the bucket can't be used: {_describe(error)}") from error
+            raise StorageUnavailable(
+                f"the bucket can't be used: {_describe(error)}", is_permanent=_is_permanent(error)
+            ) from error
         self.is_available = True
 
 
@@ -269,6 +272,12 @@ def _error_code(error: Exception) -> str | None:
     """Return the error code in the server's response, which obstore gives only in its message."""
     match = _ERROR_CODE.search(str(error))
     return match[1] if match else None
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Return whether the server refuses a request, so that it would refuse a retry as well."""
+    match = _STATUS.search(str(error))
+    return match is not None and match[1] in _PERMANENT_STATUSES
 
 
 def _describe(error: Exception) -> str:
