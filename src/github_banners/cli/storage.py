@@ -66,7 +66,8 @@ def copy(
 
     Skips what TO has at the same version or a newer one, and never replaces a newer one: stopped
     in the middle, start it again. Services may use both meanwhile. The AWS_ variables apply to
-    both. Exit codes: 0 if TO has everything, 1 if not, 2 if an argument or a setting is invalid.
+    both. Exit codes: 0 if TO has everything, 1 if not or if FROM has no banners, 2 if an argument
+    or a setting is invalid.
     """
     require_unix()
     from github_banners.serving.event_loop import run
@@ -92,6 +93,8 @@ def copy(
         typer.echo(f"Not copied: {escape_controls(failure)}", err=True)
     if stop is not None:
         exit_with(f"{counts} {stop}", code=1)
+    if counts.copied + counts.skipped + counts.failed == 0:
+        exit_with(f"FROM has no banners: {source_location} has no files NAME.svg.", code=1)
     typer.echo(str(counts))
     sys.exit(1 if counts.failed else 0)
 

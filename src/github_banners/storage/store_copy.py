@@ -14,8 +14,8 @@ from typing import TextIO
 
 from github_banners.errors import InvalidOption, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest
-from github_banners.settings import Settings, StorageLocation
-from github_banners.storage.open_store import open_store
+from github_banners.settings import Settings, StorageBucket, StorageLocation
+from github_banners.storage.open_store import open_bucket, open_store
 from github_banners.storage.store import Store, retry_while_unavailable
 from github_banners.tasks import gather_or_cancel
 
@@ -62,7 +62,13 @@ async def copy_with_progress(
     Copy all pictures from one location to another, and show the counts on `stream` meanwhile.
 
     :raises StorageUnavailable: a store can't be used
+    :raises ConfigurationError: the server of the target bucket is unsuitable
     """
+    if isinstance(target, StorageBucket):
+        # What no retry can change is said at once, and not for each picture.
+        async for attempt in retry_while_unavailable():
+            with attempt:
+                await open_bucket(target, settings).check()
     async with (
         open_store(source, settings) as source_store,
         open_store(target, settings) as target_store,
