@@ -16,7 +16,7 @@ from github_banners.storage.open_store import open_bucket, open_store
 from github_banners.storage.picture_format import StoredVersion, with_version
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
-from tests.integration.s3_server import BUCKET, SECRET_KEY, bucket_environment
+from tests.integration.s3_server import BUCKET, SECRET_KEY, S3Server, bucket_environment
 from tests.integration.store_backends import BucketBackend
 from tests.long_form import IS_LONG
 from tests.unit.storage.requests import picture, store_request
@@ -195,6 +195,28 @@ async def test_bucket_without_a_prefix_works(bucket: BucketBackend) -> None:
         assert await store.get("without-a-prefix") == StoredPicture(picture(1), 1)
         pages = [page async for page in store.list_paths()]
         assert [path for page in pages for path in page] == ["without-a-prefix"]
+
+
+@pytest.mark.parametrize("fault", [S3Fault.SLOW_DOWN, S3Fault.TRUNCATE])
+async def test_list_paths_continues_after_a_fault(
+    store: Store, bucket: BucketBackend, s3_server: S3Server, fault: S3Fault
+) -> None:
+    paths = {f"b-{number}" for number in range(2500)}
+    folder = s3_server.folder / "data" / BUCKET / bucket.prefix
+    folder.mkdir(parents=True)
+    for path in paths:
+        (folder / f"{path}.svg").touch()
+    lists = 0
+
+    def choose(request: S3Request) -> S3Fault | None:
+        nonlocal lists
+        lists += "list-type" in request.path
+        return fault if 3 <= lists <= 6 else None
+
+    bucket.proxy.choose_fault = choose
+    pages = [page async for page in store.list_paths()]
+    assert sorted(path for page in pages for path in page) == sorted(paths)
+    assert lists == 7
 
 
 # What is wrong with the settings

@@ -6,17 +6,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from github_banners.errors import StorageUnavailable
-from github_banners.settings import Settings
+from github_banners.settings import Settings, StorageFolder
 from github_banners.storage import store as store_module
 from github_banners.storage.open_store import open_store
 from github_banners.storage.picture_format import StoredVersion
 from github_banners.storage.store import Store, StoredPicture
-from github_banners.storage.store_copy import CopyCounts, copy_pictures
+from github_banners.storage.store_copy import CopyCounts, copy_pictures, copy_with_progress
 from tests.integration.s3_fault_proxy import S3Fault, S3FaultProxy, S3Request
 from tests.integration.store_backends import (
     BucketBackend,
@@ -192,6 +193,27 @@ async def bucket_scene(
     for number in range(count):
         await source.put(store_request(f"b-{number}", picture(number), version=number + 1))
     return source, target
+
+
+async def test_copy_waits_for_a_slow_list(bucket: BucketBackend, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source, objects = await bucket_scene(stack, bucket, tmp_path)
+        await copy_pictures(source, objects, counts=CopyCounts())
+
+        def choose(request: S3Request) -> None:
+            if "list-type" in request.path:
+                time.sleep(4)  # in the thread of the proxy
+
+        bucket.proxy.choose_fault = choose
+        counts = CopyCounts()
+        await copy_with_progress(
+            bucket.location,
+            StorageFolder(tmp_path / "target"),
+            bucket.settings,
+            counts=counts,
+            stream=StringIO(),
+        )
+        assert counts == CopyCounts(copied=COUNT)
 
 
 async def test_copy_survives_slow_down(bucket: BucketBackend, tmp_path: Path) -> None:

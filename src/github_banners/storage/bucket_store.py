@@ -42,11 +42,12 @@ from github_banners.storage.store import (
     MAX_WRITE_SECONDS,
     StoredPicture,
     choose_tombstone,
+    retry_while_unavailable,
     without_implausible_version,
 )
 
 if TYPE_CHECKING:
-    from obstore import Attributes, PutMode
+    from obstore import Attributes, ObjectMeta, PutMode
 
 CACHE_CONTROL = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
 """For readers that get an object from the bucket itself, or from a CDN in front of it."""
@@ -155,11 +156,24 @@ class BucketStore:
         return without_implausible_version(stored.version, now=self._clock())
 
     async def list_paths(self) -> AsyncIterator[list[str]]:
-        """List the paths of all pictures and tombstones directly below the prefix."""
-        with self._mapping_errors():
-            async for page in self._bucket.list(chunk_size=_PAGE_LENGTH):
-                keys = [self._key_below_prefix(meta["path"]) for meta in page]
-                yield [path for key in keys if (path := path_from_file_name(key)) is not None]
+        """
+        List the paths of all pictures and tombstones directly below the prefix.
+
+        While the bucket is unavailable, the list is continued after the last key for half a minute.
+        """
+        pages, last_key = self._bucket.list(chunk_size=_PAGE_LENGTH), None
+        while True:
+            page: Sequence[ObjectMeta] | None = None
+            async for attempt in retry_while_unavailable():
+                with attempt, self._mapping_errors():
+                    if attempt.num > 1:
+                        pages = self._bucket.list(offset=last_key, chunk_size=_PAGE_LENGTH)
+                    page = await anext(pages, None)
+            if not page:
+                return
+            last_key = self._key_below_prefix(page[-1]["path"])
+            keys = [self._key_below_prefix(meta["path"]) for meta in page]
+            yield [path for key in keys if (path := path_from_file_name(key)) is not None]
 
     async def check(self) -> None:
         """

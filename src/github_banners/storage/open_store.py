@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_TIMEOUT_SECONDS = 2.0
+
 # Three attempts fit into the time limit of a write, unless the server hangs.
 _RETRIES: "RetryConfig" = {
     "max_retries": 2,
@@ -38,17 +40,21 @@ _RETRIES: "RetryConfig" = {
 
 @asynccontextmanager
 async def open_store(
-    location: StorageLocation, settings: Settings, *, clock: Clock = utc_now
+    location: StorageLocation,
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> AsyncIterator[Store]:
     """
-    Open a store; finish its writes at the end.
+    Open a store; finish its writes at the end. `timeout_seconds` limits one request to a bucket.
 
     A bucket that can't be read is logged once, and is no error: it may be back later.
 
     :raises ConfigurationError: the settings of the bucket are invalid
     """
     if isinstance(location, StorageBucket):
-        bucket = open_bucket(location, settings, clock=clock)
+        bucket = open_bucket(location, settings, clock=clock, timeout_seconds=timeout_seconds)
         try:
             await bucket.get_version("check")
         except StorageUnavailable as error:
@@ -63,7 +69,11 @@ async def open_store(
 
 
 def open_bucket(
-    location: StorageBucket, settings: Settings, *, clock: Clock = utc_now
+    location: StorageBucket,
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> BucketStore:
     """
     Return the store in a bucket; nothing is sent.
@@ -87,7 +97,7 @@ def open_bucket(
     client: ClientConfig = {
         "allow_http": settings.aws_allow_http,
         "connect_timeout": timedelta(seconds=1),
-        "timeout": timedelta(seconds=2),
+        "timeout": timedelta(seconds=timeout_seconds),
     }
     try:
         with _cleaned_variables():

@@ -21,6 +21,8 @@ from github_banners.tasks import gather_or_cancel
 
 _COPIES_AT_ONCE = 16
 _MAX_CONSECUTIVE_FAILURES = _COPIES_AT_ONCE
+# A page of the list may take long; reads and writes have limits of their own.
+_LIST_TIMEOUT_SECONDS = 20.0
 _MAX_LISTED_FAILURES = 20
 _TERMINAL_INTERVAL_SECONDS = 0.2
 _LINE_INTERVAL_SECONDS = 10.0
@@ -70,7 +72,7 @@ async def copy_with_progress(
             with attempt:
                 await open_bucket(target, settings).check()
     async with (
-        open_store(source, settings) as source_store,
+        open_store(source, settings, timeout_seconds=_LIST_TIMEOUT_SECONDS) as source_store,
         open_store(target, settings) as target_store,
         _show_progress(counts, stream=stream),
     ):
