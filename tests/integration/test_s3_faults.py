@@ -294,6 +294,26 @@ async def test_check_leaves_nothing(bucket: BucketBackend) -> None:
     assert bucket.contents() == {}
 
 
+@pytest.mark.parametrize(
+    ("permission", "method", "suffix"),
+    [
+        ("s3:DeleteObject", "DELETE", ""),
+        ("s3:PutObject", "PUT", ""),
+        ("s3:GetObject", "HEAD", ""),
+        ("s3:ListBucket", "HEAD", "-missing"),
+    ],
+)
+async def test_check_names_a_missing_permission(
+    bucket: BucketBackend, permission: str, method: str, suffix: str
+) -> None:
+    bucket.proxy.choose_fault = lambda call: (
+        S3Fault.DENIED if call.method == method and call.path.endswith(suffix) else None
+    )
+    with pytest.raises(StorageUnavailable, match=f"the key needs the permission {permission}$"):
+        await open_bucket(bucket.location, bucket.settings).check()
+    assert bucket.contents() == {}
+
+
 UNFIT_SERVERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "ignores conditions": (
         lambda response: (

@@ -16,7 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+)
 from obstore.store import S3Store
 
 from github_banners.errors import ConfigurationError, InvalidOption, StorageUnavailable
@@ -179,16 +184,23 @@ class BucketStore:
         """
         Write, replace and remove an object, with the conditions on which `put` relies.
 
-        :raises StorageUnavailable: the bucket can't be used
+        :raises StorageUnavailable: the bucket can't be used; a missing permission is named
         :raises ConfigurationError: the server ignores conditions or metadata
         """
         key = f".github-banners-check-{secrets.token_hex(8)}"
         other = _StoredObject(None, e_tag='"00000000000000000000000000000000"')
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_CHECK_SECONDS):
-                await self._write(key, b"1", StoredVersion(1), replaces=None)
+                # First, so that no object is left that can't be deleted.
+                with _requiring("s3:DeleteObject"):
+                    await self._bucket.delete_async(key)
+                with _requiring("s3:PutObject"):
+                    await self._write(key, b"1", StoredVersion(1), replaces=None)
                 try:
-                    stored = await self._read_object(key)
+                    with _requiring("s3:GetObject"):
+                        stored = await self._read_object(key)
+                    with _requiring("s3:ListBucket"):
+                        await self._read_object(f"{key}-missing")
                     if stored is None or stored.version != StoredVersion(1):
                         raise ConfigurationError("the server does not store metadata of objects")
                     is_unconditional = [
@@ -274,6 +286,20 @@ def parse_version(attributes: "Attributes") -> StoredVersion | None:
     if not _VERSION_TEXT.fullmatch(text):
         return None
     return StoredVersion(int(text), is_removed=_REMOVED in attributes)
+
+
+@contextmanager
+def _requiring(permission: str) -> Iterator[None]:
+    """Name the permission that requests in the context need if they are refused without it."""
+    try:
+        yield
+    except PermissionDeniedError as error:
+        # The response to HEAD has no code; others are about the key itself, InvalidAccessKeyId say.
+        if _error_code(error) not in {None, "AccessDenied"}:
+            raise
+        raise StorageUnavailable(
+            f"{_describe(error)}: the key needs the permission {permission}", is_permanent=True
+        ) from error
 
 
 def _raise_if_no_bucket(error: Exception) -> None:
