@@ -11,8 +11,11 @@ from structlog.testing import capture_logs
 
 from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.models import utc_now
+from github_banners.serving.health import Health
 from github_banners.settings import Settings, StorageBucket
-from github_banners.storage.open_store import open_bucket, open_store
+from github_banners.storage import open_store as open_store_module
+from github_banners.storage.open_store import open_bucket, open_service_store, open_store
 from github_banners.storage.picture_format import StoredVersion, with_version
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
@@ -122,6 +125,36 @@ async def test_every_third_request_fails_and_nothing_acknowledged_is_lost(
     assert stored is not None
     assert stored.version >= acknowledged > 0
     assert stored.body == picture(stored.version)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT"])
+async def test_storage_without_traffic_notices_that_the_bucket_is_back(
+    bucket: BucketBackend, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(open_store_module, "_PROBE_INTERVAL_SECONDS", 0.1)
+    requests = 0
+
+    def choose(call: S3Request) -> S3Fault | None:
+        nonlocal requests
+        requests += 1
+        return S3Fault.DENIED if call.method == method else None
+
+    bucket.proxy.choose_fault = choose
+    async with open_service_store(bucket.location, bucket.settings, clock=utc_now) as store:
+        with pytest.raises(StorageUnavailable):
+            await store.put(request(1))
+        await asyncio.sleep(1)
+        health = Health({"store": lambda: store.is_available})
+        assert health.degraded() == ["store"]
+        bucket.come_back()
+        async with asyncio.timeout(5):
+            while health.degraded():  # noqa: ASYNC110 - a state, no event
+                await asyncio.sleep(0.05)
+        bucket.proxy.choose_fault = choose
+        requests = 0
+        await asyncio.sleep(0.5)
+        assert requests == 0
+    assert bucket.contents() == {}
 
 
 async def test_put_with_lost_response_is_stored(store: Store, bucket: BucketBackend) -> None:

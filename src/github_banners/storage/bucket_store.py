@@ -12,7 +12,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,12 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
-from github_banners.errors import ConfigurationError, InvalidOption, StorageUnavailable
+from github_banners.errors import (
+    BannersError,
+    ConfigurationError,
+    InvalidOption,
+    StorageUnavailable,
+)
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
@@ -216,6 +221,12 @@ class BucketStore:
                         raise ConfigurationError("the server does not support If-Match")
                 finally:
                     await self._bucket.delete_async(key)
+
+    async def check_health(self) -> None:
+        """Check whether the bucket works again if the last access failed; raise nothing."""
+        if not self.is_available:
+            with suppress(BannersError):
+                await self.check()
 
     async def _put(self, request: StoreRequest, *, deadline: float) -> StoreResponse:
         name = parse_path(request.url_path)

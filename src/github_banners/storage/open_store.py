@@ -1,5 +1,6 @@
 """Open the store of a location, as the settings say: a folder, or an S3 bucket."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +13,7 @@ from obstore.store import S3Store
 
 from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.models import Clock, utc_now
+from github_banners.serving.service import background_task
 from github_banners.settings import VARIABLES, Settings, StorageBucket, StorageLocation
 from github_banners.settings.environment import SYNONYMS
 from github_banners.settings.parsers import strip, unquote
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _TIMEOUT_SECONDS = 2.0
+_PROBE_INTERVAL_SECONDS = 5.0
 
 # Three attempts fit into the time limit of a write, unless the server hangs.
 _RETRIES: "RetryConfig" = {
@@ -66,6 +69,25 @@ async def open_store(
         yield folder
     finally:
         folder.close()
+
+
+@asynccontextmanager
+async def open_service_store(
+    location: StorageLocation, settings: Settings, *, clock: Clock
+) -> AsyncIterator[Store]:
+    """Open a store as `open_store` does, and notice without traffic that a bucket works again."""
+    async with open_store(location, settings, clock=clock) as store:
+        if not isinstance(store, BucketStore):
+            yield store
+            return
+        async with background_task(_probe_health(store), name="bucket probes"):
+            yield store
+
+
+async def _probe_health(bucket: BucketStore) -> None:
+    while True:
+        await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
+        await bucket.check_health()
 
 
 def open_bucket(
