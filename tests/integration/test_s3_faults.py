@@ -16,7 +16,7 @@ from github_banners.serving.health import Health
 from github_banners.settings import Settings, StorageBucket
 from github_banners.storage import open_store as open_store_module
 from github_banners.storage.open_store import open_bucket, open_service_store, open_store
-from github_banners.storage.picture_format import StoredVersion, with_version
+from github_banners.storage.picture_format import StoredVersion, tombstone, with_version
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
 from tests.integration.s3_server import BUCKET, SECRET_KEY, S3Server, bucket_environment
@@ -181,6 +181,38 @@ async def test_object_of_another_program_is_none_and_is_replaced(
     assert await store.get_version("a") is None
     assert await store.put(request(1)) == StoreResponse(url="/banners/a")
     assert await store.get("a") == StoredPicture(picture(1), 1)
+
+
+async def test_picture_without_metadata_has_the_version_at_its_end(
+    store: Store, bucket: BucketBackend
+) -> None:
+    bucket.add_file("a.svg", with_version(picture(5), 5))
+    assert await store.get_version("a") == StoredVersion(5)
+    assert await store.get("a") == StoredPicture(picture(5), 5)
+    assert await store.put(request(4)) == StoreResponse(url="/banners/a", superseded=True)
+    assert await store.put(request(6)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(6), 6)
+
+
+async def test_tombstone_without_metadata_refuses_older_pictures(
+    store: Store, bucket: BucketBackend
+) -> None:
+    bucket.add_file("a.svg", tombstone(5))
+    assert await store.get_version("a") == StoredVersion(5, is_removed=True)
+    assert await store.get("a") is None
+    assert await store.put(request(5)) == StoreResponse(url="/banners/a", superseded=True)
+    assert not (await store.remove("a", version=5)).removed
+    assert await store.put(request(6)) == StoreResponse(url="/banners/a")
+
+
+@pytest.mark.parametrize("body", [b"", b"<svg/>"])
+async def test_object_without_a_version_is_none(
+    store: Store, bucket: BucketBackend, body: bytes
+) -> None:
+    bucket.add_file("a.svg", body)
+    assert await store.get_version("a") is None
+    assert await store.get("a") is None
+    assert await store.put(request(1)) == StoreResponse(url="/banners/a")
 
 
 async def test_stored_implausible_version_loses_to_any(store: Store, bucket: BucketBackend) -> None:

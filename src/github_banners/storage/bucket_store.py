@@ -5,7 +5,7 @@ The highest version of a banner wins, in whatever order versions are written: a 
 the ETag that was read with the stored version, and a writer that lost the race reads again. The
 version is metadata of the object, so that reading it does not need the body. It stands at the end of
 the body too, as on disk: the ETag of an object can be the MD5 of its body alone, and two versions of
-one drawing must not have the same ETag.
+one drawing must not have the same ETag. It is read there if the metadata was lost, in a backup say.
 """
 
 import asyncio
@@ -42,8 +42,10 @@ from github_banners.storage.banner_path import (
     url_path,
 )
 from github_banners.storage.picture_format import (
+    MAX_VERSION_BYTES,
     StoredVersion,
     check_picture,
+    parse_version,
     split_version,
     tombstone,
     with_version,
@@ -133,7 +135,7 @@ class BucketStore:
                         return RemoveResponse(url=url_path(name), removed=has_picture)
 
     async def get(self, path: str) -> StoredPicture | None:
-        """Return a stored picture; an object without a version was not written by a store."""
+        """Return a stored picture; one without a version at its end was not written by a store."""
         try:
             key = file_name(parse_path(path))
         except InvalidOption:
@@ -146,14 +148,14 @@ class BucketStore:
                 except FileNotFoundError as error:
                     _raise_if_no_bucket(error)
                     return None
-        version = parse_version(file.attributes)
-        if parts is None or version is None:
+        if parts is None:
             return None
+        version = parse_metadata(file.attributes) or StoredVersion(parts[1])
         stored = without_implausible_version(version, now=self._clock())
         return StoredPicture(parts[0], stored.version)
 
     async def get_version(self, path: str) -> StoredVersion | None:
-        """Return the version in the metadata of an object."""
+        """Return the version in the metadata of an object, or else at its end."""
         try:
             key = file_name(parse_path(path))
         except InvalidOption:
@@ -253,9 +255,16 @@ class BucketStore:
         try:
             # `head` returns no attributes.
             head = await self._bucket.get_async(key, options={"head": True})
+            version = parse_metadata(head.attributes)
+            if version is None and head.meta["size"] > 0:  # the end of nothing is an error
+                # If the object is replaced meanwhile, the write with this ETag fails.
+                end = await self._bucket.get_async(
+                    key, options={"range": {"suffix": MAX_VERSION_BYTES}}
+                )
+                version = parse_version(bytes(await end.bytes_async()))
         except FileNotFoundError:
             return None
-        return _StoredObject(parse_version(head.attributes), head.meta["e_tag"] or "")
+        return _StoredObject(version, head.meta["e_tag"] or "")
 
     async def _write(
         self, key: str, body: bytes, version: StoredVersion, *, replaces: _StoredObject | None
@@ -291,7 +300,7 @@ class BucketStore:
         self.is_available = True
 
 
-def parse_version(attributes: "Attributes") -> StoredVersion | None:
+def parse_metadata(attributes: "Attributes") -> StoredVersion | None:
     """Return the version in the metadata of an object, None if it has none."""
     text = attributes.get(_VERSION, "")
     if not _VERSION_TEXT.fullmatch(text):
