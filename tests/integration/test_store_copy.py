@@ -220,7 +220,7 @@ async def test_copy_waits_for_a_slow_list(bucket: BucketBackend, tmp_path: Path)
 
         def choose(request: S3Request) -> None:
             if "list-type" in request.path:
-                time.sleep(4)  # in the thread of the proxy
+                time.sleep(2.5)  # in the thread of the proxy
 
         bucket.proxy.choose_fault = choose
         counts = CopyCounts()
