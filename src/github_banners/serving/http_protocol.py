@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httptools
-import msgspec
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -24,10 +23,9 @@ from github_banners.serving.cached_responses import (
     CachedResponse,
     CachedResponses,
     RawHeaders,
-    encode_response,
 )
+from github_banners.serving.malformed_requests import encode_rejection
 
-_ERRORS = {400: "bad request", 431: "request header fields too large"}
 _MAX_HEADERS = 256
 _MAX_PIPELINED = 8
 # Data is parsed in slices, so that parsing can pause within a segment full of tiny requests.
@@ -39,7 +37,7 @@ _MAX_UNPARSED_BYTES = 512 << 10
 class Limits:
     """Limits of one connection."""
 
-    head_bytes: int = 64 << 10
+    head_bytes: int = 64 << 10  # and of the trailers and chunk headers of a request
     head_seconds: float = 15
     body_pause_seconds: float = 15
     idle_seconds: float = 75  # longer than proxies keep idle connections, so that they close first
@@ -82,7 +80,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._cached = shared.cached
         self._active_at = shared.now  # when data was last received or a response finished
         self._in_head = False
-        self._head_bytes = 0
+        self._framing_bytes = 0  # of the message being parsed: all but its body
         self._in_message = False
         self._message_count = 0  # requests that started in the segment being parsed
         self._is_answered = False  # whether the request being parsed was answered from the cache
@@ -230,9 +228,9 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._reject(400)
             return
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.head_bytes or len(self.headers) > _MAX_HEADERS:
+        if self._in_message:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > self._limits.head_bytes or len(self.headers) > _MAX_HEADERS:
                 self._reject(431)
 
     def on_message_begin(self) -> None:
@@ -244,25 +242,27 @@ class HttpProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._in_head = self._in_message = True
-        self._head_bytes = 0
+        self._framing_bytes = 0
         self._is_answered = False
         self._message_count += 1
         self._active_at = self._shared.now
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header."""
-        self.headers.append((name.lower(), value))
+        """Collect a header; drop trailers, which must not be taken for headers (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Answer the request from the cache, or run the application."""
-        self._in_head = False
         if self._is_finished or self._respond_from_cache():
             self._is_answered = True
-            return
-        self._run_application()
+        else:
+            self._run_application()
+        self._in_head = False
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body to the application."""
+        self._framing_bytes -= len(body)
         if not self._is_answered:
             super().on_body(body)
 
@@ -344,8 +344,16 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
 
     def _reject(self, status: int) -> None:
-        """Send an error for a malformed request, after all earlier requests are answered."""
-        self._in_head = False
+        """
+        Send an error for a malformed request, after all earlier requests are answered.
+
+        If its body is malformed but it was answered before, only close the connection.
+        """
+        is_answered_body = self._in_message and not self._in_head and self._is_idle
+        if self._is_finished or is_answered_body:
+            self._finish()
+            return
+        self._in_head = self._in_message = False
         self._unparsed.clear()
         if not self._is_idle and self.cycle.more_body:
             self._drop_last_request()
@@ -353,14 +361,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._rejection = status
             self.flow.pause_reading()
             return
-        body = msgspec.json.encode({"error": _ERRORS[status]})
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        self.transport.write(encode_response(status, headers, body))
+        self.transport.write(encode_rejection(status, self.server_state.default_headers))
         self._finish()
 
     def _drop_last_request(self) -> None:

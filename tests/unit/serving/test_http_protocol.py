@@ -62,10 +62,11 @@ class Application:
         self.scopes: list[Any] = []
         self.bodies: list[bytes] = []
         self.response = b""
+        self.reads_body = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scopes.append(scope)
-        body, more = b"", True
+        body, more = b"", self.reads_body
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -441,6 +442,63 @@ async def test_head_too_large_gets_431(head: bytes) -> None:
         status, _, body = await client.response()
         assert (status, body) == (431, b'{"error":"request header fields too large"}')
         assert await client.is_closed()
+
+
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+async def test_trailers_are_dropped() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        trailers = b"2\r\nab\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\nHost: b\r\n\r\n"
+        client.send(get(b"/x", CHUNKED, method=b"POST"), trailers, get(b"/y"))
+        assert (await client.response())[2] == b"/x 2"
+        assert (await client.response())[2] == b"/y 0"
+        assert [len(scope["headers"]) for scope in server.app.scopes] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("before", "endless"),
+    [
+        (b"0\r\n", b"a:\r\n"),
+        (b"0\r\na: ", b"b"),
+        (b"1;a=", b"b"),
+        (b"", b"1;name=a-long-value\r\na\r\n"),
+    ],
+    ids=["trailers", "trailer", "chunk extension", "chunk extensions"],
+)
+async def test_endless_chunk_framing_gets_431(before: bytes, endless: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(b"/x", CHUNKED, method=b"POST"), before)
+        for _ in range(7):
+            client.send(10_000 // len(endless) * endless)
+            await asyncio.sleep(0.002)
+        assert (await client.response())[0] == 431
+        assert await client.is_closed()
+        assert server.app.bodies == [b"disconnected"]
+
+
+@pytest.mark.parametrize(
+    "rest", [b"-1\r\n", b"0\r\n" + 20_000 * b"a:\r\n"], ids=["chunk", "trailers"]
+)
+async def test_malformed_rest_of_answered_body_closes_only(rest: bytes) -> None:
+    async with serving() as server:
+        server.app.reads_body = False
+        client = await server.connect()
+        client.send(get(b"/x", CHUNKED, method=b"POST"))
+        assert (await client.response())[0] == 200
+        client.send(rest)
+        assert await client.is_closed()
+
+
+async def test_long_chunked_body_is_passed_to_the_application() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(b"/x", CHUNKED, method=b"POST"))
+        client.send(300 * (b"1000\r\n" + 4096 * b"a" + b"\r\n"), b"0\r\n\r\n", get())
+        assert (await client.response())[2] == b"/x %d" % (300 * 4096)
+        assert (await client.response())[0] == 200
 
 
 async def test_long_body_is_passed_to_the_application() -> None:
