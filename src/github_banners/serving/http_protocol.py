@@ -9,8 +9,6 @@ time.
 
 import asyncio
 import string
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -21,9 +19,9 @@ from uvicorn.server import ServerState
 
 from github_banners.serving.cached_responses import (
     CachedResponse,
-    CachedResponses,
     RawHeaders,
 )
+from github_banners.serving.connections import Connections
 from github_banners.serving.malformed_requests import encode_rejection
 
 _MAX_HEADERS = 256
@@ -31,35 +29,6 @@ _MAX_PIPELINED = 8
 # Data is parsed in slices, so that parsing can pause within a segment full of tiny requests.
 _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
 _MAX_UNPARSED_BYTES = 512 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one connection."""
-
-    head_bytes: int = 64 << 10  # and of the trailers and chunk headers of a request
-    head_seconds: float = 15
-    body_pause_seconds: float = 15
-    idle_seconds: float = 75  # longer than proxies keep idle connections, so that they close first
-    unread_seconds: float = 30
-    shutdown_seconds: float = 1.0
-
-
-@dataclass(eq=False, slots=True)
-class Connections:
-    """The open connections of one server; `now` is the time of the last sweep."""
-
-    limits: Limits
-    cached: CachedResponses | None
-    now: float
-    open: set["HttpProtocol"] = field(default_factory=set)
-    on_closed: Callable[[], None] = lambda: None
-
-    def sweep(self, now: float) -> None:
-        """Close every connection that has exceeded a time limit."""
-        self.now = now
-        for connection in tuple(self.open):
-            connection.close_if_overdue()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -87,6 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._from_cache: CachedResponse | None = None  # the last response in this segment
         self._is_draining = False
         self._is_finished = False  # whether further data is ignored
+        self._is_half_closed = False  # whether the client has sent its last request
         self._pending_requests = 0  # requests running in the application or queued for it
         self._rejection: int | None = None
         self._unparsed = bytearray()
@@ -179,6 +149,28 @@ class HttpProtocol(HttpToolsProtocol):
                 return
         self._receive(data, is_boundary=is_boundary)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """
+        Close the connection after the last response, since the client sends no more.
+
+        Returns whether the transport stays open until then.
+        """
+        self._is_half_closed = True
+        if not self._unparsed:
+            self._end_requests()
+        return not self._is_finished
+
+    def _end_requests(self) -> None:
+        if self._rejection is not None:  # its response is the last one
+            return
+        if not self._is_idle and self.cycle.more_body:
+            self._drop_last_request()
+        self._in_head = False
+        if self._is_idle:
+            self._finish()
+        else:
+            self.cycle.keep_alive = False
+
     def _receive(self, data: bytes, *, is_boundary: bool) -> None:
         """Parse data, or buffer it while earlier requests are being answered."""
         if self._is_finished or self._rejection is not None:
@@ -217,6 +209,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(unparsed[position : position + size])
             position += size
         del unparsed[:position]
+        if self._is_half_closed and not unparsed:
+            self._end_requests()
 
     def _parse(self, data: bytes | bytearray) -> None:
         try:
@@ -340,6 +334,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_soon(self._parse_unparsed)
         elif self._is_idle and self._rejection is not None:
             self._reject(self._rejection)
+        elif self._is_idle and self._is_half_closed:
+            self._finish()
         elif self._is_idle and self._is_draining:
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
 

@@ -25,8 +25,9 @@ from uvicorn.server import Server
 
 from github_banners.errors import ConfigurationError
 from github_banners.serving.cached_responses import CachedResponses
+from github_banners.serving.connections import Connections, Limits
 from github_banners.serving.event_loop import on_first_signal
-from github_banners.serving.http_protocol import Connections, HttpProtocol, Limits
+from github_banners.serving.http_protocol import HttpProtocol
 from github_banners.settings.addresses import to_netloc
 
 _log = structlog.get_logger(__name__)

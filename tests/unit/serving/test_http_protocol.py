@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
-from github_banners.serving.http_protocol import Connections, HttpProtocol, Limits
+from github_banners.serving.connections import Connections, Limits
+from github_banners.serving.http_protocol import HttpProtocol
 
 CACHED = b"/cached"
 BODY = b"<svg/>" * 800
@@ -146,6 +147,15 @@ class Client:
                 return await self.reader.read() == b""
             except ConnectionResetError:
                 return True
+
+    async def responses(self) -> list[tuple[int, bytes]]:
+        """Read all responses until the connection is closed."""
+        responses = []
+        while not self.reader.at_eof():
+            status, _, body = await self.response()
+            responses.append((status, body))
+            await asyncio.sleep(0.01)
+        return responses
 
 
 @asynccontextmanager
@@ -441,6 +451,50 @@ async def test_head_too_large_gets_431(head: bytes) -> None:
         client.send(head)
         status, _, body = await client.response()
         assert (status, body) == (431, b'{"error":"request header fields too large"}')
+        assert await client.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("requests", "bodies"),
+    [
+        ([get(b"/a")], [b"/a 0"]),
+        ([get(b"/a"), get(b"/b")], [b"/a 0", b"/b 0"]),
+        ([get(b"/%d" % index) for index in range(40)], [b"/%d 0" % index for index in range(40)]),
+        ([get(b"/a", b"Content-Length: 1", method=b"POST"), b"b"], [b"/a 1"]),
+        ([get(b"/a"), get(b"/b")[:-9]], [b"/a 0"]),
+        ([get(b"/a"), get(b"/b", b"Content-Length: 2", method=b"POST"), b"b"], [b"/a 0"]),
+        ([get(b"/a"), b"nonsense\r\n\r\n"], [b"/a 0", b'{"error":"bad request"}']),
+        ([get()], [BODY]),
+        ([get()[:-9]], []),
+        ([get(b"/a", b"Content-Length: 2", method=b"POST"), b"b"], []),
+    ],
+    ids=lambda value: f"{len(value)} parts, {len(b''.join(value))} bytes",
+)
+async def test_half_closed_connection_gets_all_responses(
+    requests: list[bytes], bodies: list[bytes]
+) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_respond.clear()
+        client.send(*requests)
+        client.writer.write_eof()
+        await asyncio.sleep(0.02)
+        server.app.may_respond.set()
+        assert [body for _, body in await client.responses()] == bodies
+        await asyncio.sleep(0.01)
+        assert server.connections.open == set()
+
+
+async def test_half_closed_connection_last_response_says_close() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_respond.clear()
+        client.send(get(b"/a"))
+        client.writer.write_eof()
+        await asyncio.sleep(0.02)
+        server.sweep_after(1000)
+        server.app.may_respond.set()
+        assert (await client.response())[1][b"connection"] == b"close"
         assert await client.is_closed()
 
 
