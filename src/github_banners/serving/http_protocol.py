@@ -8,21 +8,19 @@ time.
 """
 
 import asyncio
-import string
 from typing import Any
-from urllib.parse import quote
 
 import httptools
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from github_banners.serving import malformed_requests
 from github_banners.serving.cached_responses import (
     CachedResponse,
     RawHeaders,
 )
 from github_banners.serving.connections import Connections
-from github_banners.serving.malformed_requests import encode_rejection
 
 _MAX_HEADERS = 256
 _MAX_PIPELINED = 8
@@ -49,6 +47,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._cached = shared.cached
         self._active_at = shared.now  # when data was last received or a response finished
         self._in_head = False
+        self._in_request_line = False
+        self._is_target_encoded = False  # whether the target being parsed had raw UTF-8
         self._framing_bytes = 0  # of the message being parsed: all but its body
         self._in_message = False
         self._message_count = 0  # requests that started in the segment being parsed
@@ -150,11 +150,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._receive(data, is_boundary=is_boundary)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """
-        Close the connection after the last response, since the client sends no more.
-
-        Returns whether the transport stays open until then.
-        """
+        """Keep the connection of a client that sends no more open until the last response."""
         self._is_half_closed = True
         if not self._unparsed:
             self._end_requests()
@@ -177,8 +173,6 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if not self._in_head:
             self._active_at = self._shared.now
-        if is_boundary and not data.isascii():
-            data = _encode_request_line(data)
         if self._unparsed or len(data) > _SLICE_BYTES:
             self._unparsed += data
             self._parse_unparsed()
@@ -213,6 +207,23 @@ class HttpProtocol(HttpToolsProtocol):
             self._end_requests()
 
     def _parse(self, data: bytes | bytearray) -> None:
+        if data.isascii() and data.endswith(b"\n"):
+            self._feed(data)
+            self._in_request_line = False
+            return
+        # Raw UTF-8 is allowed in headers and bodies, and encoded in request lines.
+        for part in malformed_requests.split_at_lines(data):
+            if self._is_finished or self._rejection is not None:
+                return
+            if self._in_request_line and not part.isascii():
+                self._is_target_encoded = True
+                self._feed(malformed_requests.percent_encode(part))
+            else:
+                self._feed(part)
+            if part.endswith(b"\n"):
+                self._in_request_line = False
+
+    def _feed(self, data: bytes | bytearray) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -235,7 +246,8 @@ class HttpProtocol(HttpToolsProtocol):
         """
         self.url = b""
         self.headers = []
-        self._in_head = self._in_message = True
+        self._in_head = self._in_message = self._in_request_line = True
+        self._is_target_encoded = False
         self._framing_bytes = 0
         self._is_answered = False
         self._message_count += 1
@@ -248,7 +260,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer the request from the cache, or run the application."""
-        if self._is_finished or self._respond_from_cache():
+        if self._is_target_encoded and not malformed_requests.is_utf8(self.url):
+            self._is_answered = True
+            self._reject(400)
+        elif self._is_finished or self._respond_from_cache():
             self._is_answered = True
         else:
             self._run_application()
@@ -340,11 +355,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
 
     def _reject(self, status: int) -> None:
-        """
-        Send an error for a malformed request, after all earlier requests are answered.
-
-        If its body is malformed but it was answered before, only close the connection.
-        """
+        """Send an error after all earlier responses; only close if the request was answered."""
         is_answered_body = self._in_message and not self._in_head and self._is_idle
         if self._is_finished or is_answered_body:
             self._finish()
@@ -357,7 +368,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._rejection = status
             self.flow.pause_reading()
             return
-        self.transport.write(encode_rejection(status, self.server_state.default_headers))
+        self.transport.write(
+            malformed_requests.encode_rejection(status, self.server_state.default_headers)
+        )
         self._finish()
 
     def _drop_last_request(self) -> None:
@@ -376,17 +389,3 @@ class HttpProtocol(HttpToolsProtocol):
 def _has_one_host(headers: RawHeaders) -> bool:
     """Return whether a request has exactly one `Host`, as HTTP/1.1 requires (RFC 9112, 3.2)."""
     return sum(name == b"host" for name, _ in headers) == 1
-
-
-def _encode_request_line(data: bytes) -> bytes:
-    """
-    Percent-encode raw UTF-8 in the request line.
-
-    Programs such as curl send a URL as it was typed, and the parser rejects bytes above 127. Data
-    that is not UTF-8 is returned unchanged and rejected.
-    """
-    line, end, rest = data.partition(b"\r\n")
-    try:
-        return quote(line.decode(), safe=string.printable).encode() + end + rest
-    except UnicodeDecodeError:
-        return data

@@ -276,6 +276,65 @@ async def test_raw_utf_8_in_target_is_percent_encoded() -> None:
         assert (b"x-name", "é".encode()) in scope["headers"]
 
 
+RAW = "/x?title=ë1".encode()
+POST = get(b"/y", b"Content-Length: 3", method=b"POST") + b"abc"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [get(RAW)[:12], get(RAW)[12:]],
+        [get(RAW)[:14], get(RAW)[14:]],
+        [get(RAW)[:20], get(RAW)[20:]],
+        [get(RAW)[index : index + 1] for index in range(len(get(RAW)))],
+        [b"\r\n" + get(RAW)],
+        [get() + get(RAW)],
+        [POST + get(RAW)],
+        [POST + get(RAW)[:12], get(RAW)[12:]],
+        [get(b"/z", "X: ë".encode())[:-5], b"\xab\r\n\r\n" + get(RAW)],
+        [get(b"/" + 2000 * b"a") + get(RAW)],
+        [get(b"/slow"), get(RAW)],
+    ],
+    ids=[
+        "before", "within", "after", "bytes", "empty line", "second", "body", "body, two",
+        "header", "long", "waiting",
+    ],
+)  # fmt: skip
+async def test_raw_utf_8_is_encoded_anywhere_in_a_target(parts: list[bytes]) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_respond.clear()
+        for part in parts:
+            client.send(part)
+            await asyncio.sleep(0.002)
+        server.app.may_respond.set()
+        while not (await client.response())[2].startswith(b"/x "):
+            pass
+        scope = server.app.scopes[-1]
+        assert scope["query_string"] == b"title=%C3%AB1"
+        assert set(scope["headers"]) == {(b"host", b"banners.example")}
+
+
+async def test_raw_utf_8_in_split_header_is_kept() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for part in (HEAD % b"/x", b"X: a", b"\xc3", b"\xa9\r", b"\n\r\n"):
+            client.send(part)
+            await asyncio.sleep(0.002)
+        await client.response()
+        assert (b"x", "aé".encode()) in server.app.scopes[0]["headers"]
+
+
+async def test_repeated_raw_utf_8_request_is_not_parsed() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(2):
+            client.send(get("/cached?é".encode()))
+            assert await client.origin() == b"cache"
+        assert [target for target, _ in server.cache.requests] == [b"/cached?%C3%A9"]
+        assert server.cache.repeats == 1
+
+
 async def test_absolute_target_is_reduced_to_path() -> None:
     async with serving() as server:
         client = await server.connect()
@@ -389,6 +448,11 @@ async def test_too_many_unparsed_requests_abort_the_connection() -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET\r\n\r\n",
         b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /cached?\xc3a\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\x01\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xc3\xa9\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\xc3\xa9 / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\xc3\xa9\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost a\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
