@@ -45,7 +45,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._shared = shared
         self._limits = shared.limits
         self._cached = shared.cached
-        self._active_at = shared.now  # when data was last received or a response finished
+        self._active_at = shared.now  # when a request or response last made progress
         self._in_head = False
         self._in_request_line = False
         self._is_target_encoded = False  # whether the target being parsed had raw UTF-8
@@ -106,7 +106,9 @@ class HttpProtocol(HttpToolsProtocol):
             if quiet_seconds > limits.head_seconds:
                 self._finish()
         elif self._is_idle:
-            if quiet_seconds > limits.idle_seconds:
+            # In a message: the rest of a body whose request was answered early.
+            seconds = limits.body_pause_seconds if self._in_message else limits.idle_seconds
+            if quiet_seconds > seconds:
                 self._finish()
         elif self.cycle.more_body and quiet_seconds > limits.body_pause_seconds:
             self.transport.abort()
@@ -171,8 +173,6 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse data, or buffer it while earlier requests are being answered."""
         if self._is_finished or self._rejection is not None:
             return
-        if not self._in_head:
-            self._active_at = self._shared.now
         if self._unparsed or len(data) > _SLICE_BYTES:
             self._unparsed += data
             self._parse_unparsed()
@@ -268,11 +268,14 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._run_application()
         self._in_head = False
+        self._active_at = self._shared.now
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body to the application."""
         self._framing_bytes -= len(body)
         if not self._is_answered:
+            if not self.cycle.response_complete:
+                self._active_at = self._shared.now
             super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -676,6 +676,71 @@ async def test_sweep_slow_head_is_closed() -> None:
         assert server.connections.open == set()
 
 
+def begin_trailers(client: Client) -> None:
+    client.send(get(b"/x", CHUNKED, method=b"POST"), b"0\r\n")
+
+
+def begin_chunk_extension(client: Client) -> None:
+    client.send(get(b"/x", CHUNKED, method=b"POST"), b"1;a=")
+
+
+@pytest.mark.parametrize(
+    ("start", "dripped", "seconds"),
+    [
+        (connect_only, b"\r\n", 75),
+        (send_request, b"\r\n", 75),
+        (begin_trailers, b"a: b\r\n", 15),
+        (begin_chunk_extension, b"a", 15),
+    ],
+)
+@pytest.mark.parametrize("reads_body", [True, False])
+async def test_sweep_dripped_bytes_do_not_hold_the_connection(
+    start: Callable[[Client], None], dripped: bytes, seconds: int, reads_body: bool
+) -> None:
+    async with serving() as server:
+        server.app.reads_body = reads_body
+        client = await server.connect()
+        start(client)
+        await asyncio.sleep(0.01)
+        for _ in range(seconds // 5):
+            client.send(dripped)
+            await asyncio.sleep(0.002)
+            server.sweep_after(5)
+        await asyncio.sleep(0.005)
+        assert len(server.connections.open) == 1
+        server.sweep_after(1)
+        await asyncio.sleep(0.005)
+        assert server.connections.open == set()
+
+
+@pytest.mark.parametrize("reads_body", [True, False])
+async def test_sweep_slow_body_is_awaited_until_answered(reads_body: bool) -> None:
+    async with serving() as server:
+        server.app.reads_body = reads_body
+        client = await server.connect()
+        client.send(get(b"/x", b"Content-Length: 99", method=b"POST"))
+        await asyncio.sleep(0.01)
+        for _ in range(10):
+            client.send(b"a")
+            await asyncio.sleep(0.002)
+            server.sweep_after(3)
+        await asyncio.sleep(0.005)
+        assert len(server.connections.open) == reads_body
+
+
+async def test_sweep_slow_head_idle_time_starts_with_the_response() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get()[:20])
+        await asyncio.sleep(0.005)
+        server.sweep_after(14)
+        client.send(get()[20:])
+        await client.response()
+        server.sweep_after(75)
+        await asyncio.sleep(0.005)
+        assert len(server.connections.open) == 1
+
+
 async def test_sweep_unread_response_aborts_the_connection() -> None:
     async with serving() as server:
         client = await server.connect()
