@@ -86,6 +86,8 @@ class HttpProtocol(HttpToolsProtocol):
 
         The moment is for a request that is on its way already, on a new or a kept-alive connection.
         """
+        if self._is_draining:
+            return
         self._is_draining = True
         if self._is_idle:
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
