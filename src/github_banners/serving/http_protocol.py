@@ -23,6 +23,7 @@ from github_banners.serving.cached_responses import (
 from github_banners.serving.connections import Connections
 
 _MAX_HEADERS = 256
+_RELEVANT_HEADERS = {b"host", b"accept-encoding", b"if-none-match"}
 _MAX_PIPELINED = 8
 # Data is parsed in slices, so that parsing can pause within a segment full of tiny requests.
 _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
@@ -81,11 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._shared.on_closed()
 
     def shutdown(self) -> None:
-        """
-        Close the connection after the next response, or after a moment if it is idle.
-
-        The moment is for a request that is on its way already, on a new or a kept-alive connection.
-        """
+        """Close the connection after the next response, which may be to a request in transit."""
         if self._is_draining:
             return
         self._is_draining = True
@@ -298,7 +295,7 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         headers = dict(self.headers)
         is_plain = (
-            len(headers) == len(self.headers)  # no header is repeated
+            (len(headers) == len(self.headers) or _are_unambiguous(self.headers))
             and b"host" in headers
             and b"content-length" not in headers
             and b"transfer-encoding" not in headers
@@ -389,6 +386,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._pending_requests -= 1
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
+
+
+def _are_unambiguous(headers: RawHeaders) -> bool:
+    """Return whether none of the headers that matter to a cached response is repeated."""
+    names = [name for name, _ in headers if name in _RELEVANT_HEADERS]
+    return len(names) == len(set(names))
 
 
 def _has_one_host(headers: RawHeaders) -> bool:

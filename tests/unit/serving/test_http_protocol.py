@@ -242,6 +242,14 @@ async def test_cached_head_has_no_body() -> None:
         assert (await client.response())[2] == BODY
 
 
+@pytest.mark.parametrize("name", [b"Via", b"X-Forwarded-For", b"Cookie", b"X-Other"])
+async def test_repeated_header_without_effect_is_answered_from_cache(name: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(CACHED, name + b": 1.1 a", b"Accept-Encoding: gzip", name + b": 1.1 b"))
+        assert await client.origin() == b"cache"
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -251,6 +259,7 @@ async def test_cached_head_has_no_body() -> None:
         get(CACHED, b"Content-Length: 0"),
         get(CACHED, b"Upgrade: websocket", b"Connection: upgrade"),
         get(CACHED, b"Accept-Encoding: gzip", b"Accept-Encoding: br"),
+        get(CACHED, b'If-None-Match: "a"', b'If-None-Match: "b"'),
         get(b"http://banners.example" + CACHED),
         get(CACHED).replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
