@@ -19,11 +19,11 @@ from github_banners.serving import malformed_requests
 from github_banners.serving.cached_responses import (
     CachedResponse,
     RawHeaders,
+    are_unambiguous,
 )
 from github_banners.serving.connections import Connections
 
 _MAX_HEADERS = 256
-_RELEVANT_HEADERS = {b"host", b"accept-encoding", b"if-none-match"}
 _MAX_PIPELINED = 8
 # Data is parsed in slices, so that parsing can pause within a segment full of tiny requests.
 _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
@@ -295,8 +295,8 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         headers = dict(self.headers)
         is_plain = (
-            (len(headers) == len(self.headers) or _are_unambiguous(self.headers))
-            and b"host" in headers
+            (len(headers) == len(self.headers) or are_unambiguous(self.headers))
+            and len(headers.get(b"host", b"").split()) == 1
             and b"content-length" not in headers
             and b"transfer-encoding" not in headers
             and b"expect" not in headers
@@ -326,11 +326,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.url = url
         self.headers += headers
-        if self.parser.get_http_version() == "1.1" and not _has_one_host(headers):
+        http_version = self.parser.get_http_version()
+        if not _has_valid_host(headers, http_version):
             self._is_answered = True
             self._reject(400)
             return
-        self.expect_100_continue = any(
+        self.expect_100_continue = http_version == "1.1" and any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in headers
         )
         super().on_headers_complete()
@@ -388,12 +389,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
 
 
-def _are_unambiguous(headers: RawHeaders) -> bool:
-    """Return whether none of the headers that matter to a cached response is repeated."""
-    names = [name for name, _ in headers if name in _RELEVANT_HEADERS]
-    return len(names) == len(set(names))
-
-
-def _has_one_host(headers: RawHeaders) -> bool:
-    """Return whether a request has exactly one `Host`, as HTTP/1.1 requires (RFC 9112, 3.2)."""
-    return sum(name == b"host" for name, _ in headers) == 1
+def _has_valid_host(headers: RawHeaders, http_version: str) -> bool:
+    """Return whether there is one `Host` without blanks; before HTTP/1.1 none (RFC 9112, 3.2)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        return not hosts and http_version != "1.1"
+    return len(hosts[0].split()) <= 1

@@ -391,6 +391,32 @@ async def test_expect_100_continue_is_answered_before_the_body(method: bytes, si
         assert (await client.response())[2] == CACHED + b" %d" % size
 
 
+async def test_expect_100_continue_of_http_1_0_is_ignored() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        head = get(b"/x", b"Content-Length: 1", b"Expect: 100-continue", method=b"POST")
+        client.send(head.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await asyncio.sleep(0.02)
+        client.send(b"a")
+        assert (await client.response())[2] == b"/x 1"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /x HTTP/1.0\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost:\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: \ta \t\r\n\r\n",
+    ],
+    ids=["none", "empty", "blanks around"],
+)
+async def test_unusual_host_is_accepted(head: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(head)
+        assert (await client.response())[2] == b"/x 0"
+
+
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 async def test_pipelined_requests_are_answered_in_order(size: int) -> None:
     async with serving() as server:
@@ -466,6 +492,9 @@ async def test_too_many_unparsed_requests_abort_the_connection() -> None:
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET /cached HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET /cached HTTP/1.1\r\nHost: a\tb\r\n\r\n",
         b"GET /cached HTTP/1.1\r\n\r\n",
         b"GET / HTTP/9.9\r\nHost: a\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
