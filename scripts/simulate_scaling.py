@@ -6,8 +6,9 @@ compares it with the page. Each parameter is an option: `--repository-share 0.1`
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from math import inf
 from pathlib import Path
 
 from scaling.page import option, replace_section, to_markdown
@@ -22,14 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Plan for many permanent banners.")
     parser.add_argument("--banners", type=_parse_sizes, default=SIZES, help="such as 10000,1000000")
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
-    for each in fields(Parameters):
-        parse = parse_visits if each.name == "visits" else float
+    for parameter in fields(Parameters):
+        parse: Callable[[str], object] = _parse_number
+        if parameter.name == "visits":
+            parse = parse_visits
+        elif parameter.name.endswith("_share"):
+            parse = _parse_share
         # argparse formats help texts with %.
-        text = each.metadata["text"].replace("%", "%%")
-        parser.add_argument(option(each), type=parse, default=each.default, help=text)
+        text = parameter.metadata["text"].replace("%", "%%")
+        parser.add_argument(option(parameter), type=parse, default=parameter.default, help=text)
     values = vars(parser.parse_args(arguments))
     sizes, path = values.pop("banners"), values.pop("write")
-    markdown = to_markdown(Parameters(**values), sizes)
+    try:
+        markdown = to_markdown(Parameters(**values), sizes)
+    except ZeroDivisionError:
+        parser.error("a parameter by which others are divided is 0")
     if path is None:
         print(markdown)  # noqa: T201
     else:
@@ -38,7 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parse_sizes(text: str) -> tuple[float, ...]:
-    return tuple(sorted(float(size) for size in text.split(",")))
+    return tuple(sorted(_parse_number(size) for size in text.split(",")))
+
+
+def _parse_number(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < inf:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def _parse_share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return share
 
 
 def parse_visits(text: str) -> tuple[tuple[float, float], ...]:

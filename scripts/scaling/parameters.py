@@ -136,6 +136,13 @@ class Parameters:
     changed_wal_kb: float = _measured(
         13.8, "WAL of a changed owner", f"{_WAL}: 2.4 KB on average with 1 changed in 20"
     )
+    unchanged_contributions_wal_kb: float = _measured(
+        3.7, "WAL of unchanged contributions; the same is assumed of other data", _WAL
+    )
+    changed_contributions_wal_kb: float = _measured(
+        25.5, "WAL of changed contributions; the same is assumed of other data", _WAL
+    )
+    published_wal_kb: float = _measured(8.2, "WAL of a published banner", _WAL)
     statements_per_batch: float = _code(
         8,
         "statements to lease, save and schedule 20 owners",
@@ -145,20 +152,23 @@ class Parameters:
 
     # Services
     refresh_cpu_ms: float = _measured(
-        0.9,
+        1.11,
         "CPU to refresh an owner, api and PostgreSQL",
-        "docs/performance.md, Background refresh: at most 2 cores / 2,231 owners/s",
+        "docs/performance.md, Background refresh: at most 2 cores / 1,807 owners/s",
     )
     miss_cpu_ms: float = _measured(
         2.89,
         "CPU of the api for a picture that is not cached, with the call to the renderer",
         "Previews, below",
     )
-    outbox_cpu_ms: float = _measured(0.167, "CPU of the outbox for an event", _EVENTS)
+    outbox_cpu_ms: float = _measured(0.166, "CPU of the outbox for an event", _EVENTS)
     outbox_per_second: float = _measured(
-        3994, "events that an outbox publishes in a second", _EVENTS
+        3680, "events that an outbox publishes in a second", _EVENTS
     )
     renderer_cpu_ms: float = _measured(0.326, "CPU of the renderer for an event", "Events, below")
+    renderer_miss_cpu_ms: float = _measured(
+        1.264, "CPU of the renderer for a picture that is not cached", "Previews, below"
+    )
     storage_cpu_ms: float = _measured(
         0.901, "CPU of the storage for an event", "Events, below; a folder, S3 costs more"
     )
@@ -171,7 +181,7 @@ class Parameters:
 
     # Pictures on their way to readers
     picture_bytes: float = _measured(
-        4892, "bytes of a picture; camo accepts no gzip", "docs/performance.md, Drawing: classic"
+        5002, "bytes of a picture; camo accepts no gzip", "docs/performance.md, Drawing: classic"
     )
     header_bytes: float = _assumed(800, "bytes of the head of a response, with TLS")
     cache_seconds: float = _code(600, "`max-age` of a picture, at most", "`api/response_cache.py`")

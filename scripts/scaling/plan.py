@@ -97,7 +97,7 @@ def count_cores(
         "api and PostgreSQL": refreshed * p.refresh_cpu_ms
         + misses * p.miss_cpu_ms
         + events * p.outbox_cpu_ms,
-        "renderer": (events + misses) * p.renderer_cpu_ms,
+        "renderer": events * p.renderer_cpu_ms + misses * p.renderer_miss_cpu_ms,
         "storage": events * p.storage_cpu_ms,
         "broker": events * p.broker_cpu_ms,
     }
@@ -140,6 +140,17 @@ def database_bytes(p: Parameters, owners: float) -> float:
     )
 
 
+def wal_kb_per_hour(p: Parameters, refreshes: dict[Kind, Refreshes], *, events: float) -> float:
+    """Return the WAL that PostgreSQL writes in an hour, in KB; `events` are those of an hour."""
+    wal_kb = events * p.published_wal_kb
+    for kind, rates in refreshes.items():
+        is_owner = kind is Kind.REPOSITORIES
+        changed = p.changed_wal_kb if is_owner else p.changed_contributions_wal_kb
+        unchanged = p.unchanged_wal_kb if is_owner else p.unchanged_contributions_wal_kb
+        wal_kb += rates.changed * changed + (rates.total - rates.changed) * unchanged
+    return wal_kb
+
+
 def statements_per_second(
     p: Parameters, refreshes: dict[Kind, Refreshes], *, processes: int, events: float
 ) -> float:
@@ -179,10 +190,6 @@ def plan(p: Parameters, banners: float) -> Plan:
     cores = count_cores(p, refreshes, events=events, misses=traffic.origin_requests)
     processes = count_processes(p, refreshes, cores)
     points = count_points(p, refreshes, processes=processes["api"])
-    wal_kb = sum(
-        rates.changed * p.changed_wal_kb + (rates.total - rates.changed) * p.unchanged_wal_kb
-        for rates in refreshes.values()
-    )
     shares = [tier_shares(views) for _, views in p.visits]
     first, second, third, fourth = (
         sum(share * of_tier[tier] for (share, _), of_tier in zip(p.visits, shares, strict=True))
@@ -204,7 +211,7 @@ def plan(p: Parameters, banners: float) -> Plan:
         points=points,
         accounts=count_accounts(p, list(points.values())),
         database_gb=database_bytes(p, owners) / _GB,
-        wal_gb_per_day=wal_kb * 24 * _KB / _GB,
+        wal_gb_per_day=wal_kb_per_hour(p, refreshes, events=events * 3600) * 24 * _KB / _GB,
         statements_per_second=statements_per_second(
             p, refreshes, processes=processes["api"], events=events
         ),

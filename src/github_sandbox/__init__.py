@@ -17,6 +17,6 @@ A fake GitHub API over HTTP for tests and demos: generated users, recordings, ra
 from github_sandbox.app import create_app
 from github_sandbox.faults import Failure
 from github_sandbox.recordings import RecordingsError
-from github_sandbox.sample_data import SAMPLE_USERS
+from github_sandbox.sample_data import EXAMPLE_LOGIN, SAMPLE_USERS
 
-__all__ = ["SAMPLE_USERS", "Failure", "RecordingsError", "create_app"]
+__all__ = ["EXAMPLE_LOGIN", "SAMPLE_USERS", "Failure", "RecordingsError", "create_app"]

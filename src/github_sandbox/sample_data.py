@@ -90,11 +90,14 @@ _HOSTILE_DESCRIPTIONS = (
     "one\ntwo\r\nthree\tfour",
 )
 
+EXAMPLE_LOGIN = "mia-maintains"
+"""The account to show first to a user of the sandbox."""
+
 SAMPLES = (
     Persona("nell-newcomer", "no repositories", "Nell Underbough", 0, activity=0),
     Persona("sam-studies", "six repositories, hardly any stars", "Sam Yarrow", 6, star_scale=0.2),
     Persona(
-        "mia-maintains",
+        EXAMPLE_LOGIN,
         "30 repositories with many stars",
         "Mia Silverthorne",
         30,

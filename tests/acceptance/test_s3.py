@@ -169,3 +169,22 @@ def test_check_writes_to_the_bucket_and_leaves_nothing(
     assert wrong.returncode == 1
     assert "SignatureDoesNotMatch" in wrong.stdout
     assert "wrong-and-hidden" not in wrong.stdout + wrong.stderr
+
+
+def test_check_with_the_variables_of_all_services_writes_to_the_bucket(
+    bucket: BucketBackend,
+) -> None:
+    services = {
+        "DB_HOST": "127.0.0.1",
+        "PGPORT": "1",
+        "KAFKA_BROKERS_ADDRS": "127.0.0.1:1",
+        "RENDERER_BASE_URL": "http://127.0.0.1:1",
+        "STORAGE_BASE_URL": "http://127.0.0.1:1",
+        "GITHUB_API_URL": "http://127.0.0.1:1",
+        "SERVICES_SECRET_KEY": "c0ffee" * 8,
+    }
+    result = run("check", env=environment(PORT="0", **services, **bucket.environment))
+    assert f"stored in {bucket.location}, which can be written" in result.stdout
+    keys = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    without_access = run("check", env=environment(**services, **{**bucket.environment, **keys}))
+    assert str(bucket.location) not in without_access.stdout

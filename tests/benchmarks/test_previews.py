@@ -57,10 +57,10 @@ def test_first_preview(service: Running, github: GitHub, report: Report) -> None
             for size, (limit, published) in budgets.items()
         ),
         text=(
-            "`serve` with a token is asked for a user whom it has never seen; the sandbox in "
-            "GitHub's place answers every call after 100 ms, with pages of repositories that it has "
-            "built before. The numbers are counted, saved and drawn. A round is a new user of each "
-            "size."
+            "A client requests a user whom `serve`, with a token, has to request from GitHub; the "
+            "sandbox in GitHub's place answers every call after 100 ms, with pages of repositories "
+            "that it has built before. The numbers are counted, saved and drawn. A round is a new "
+            "user of each size."
         ),
     )
 

@@ -1,6 +1,7 @@
 """The bucket behind a proxy that breaks requests: errors are ours, in time, and nothing is lost."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -243,6 +244,27 @@ def test_variable_that_only_obstore_reads_is_reported(
     monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "perhaps")
     with pytest.raises(ConfigurationError, match=r"AWS_.*perhaps[^\n]*\Z"):
         open_bucket(bucket.location, bucket.settings)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": " "},
+        {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_REGION": "elsewhere"},
+        {"AWS_ENDPOINT_URL_S3": '"http://127.0.0.1:1"'},
+        {"AWS_SKIP_SIGNATURE": "", "AWS_CHECKSUM_ALGORITHM": ""},
+        {"AWS_VIRTUAL_HOSTED_STYLE_REQUEST": ' "false" '},
+        {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""},
+    ],
+    ids=" ".join,
+)
+async def test_settings_win_over_the_environment_and_empty_variables_are_unset(
+    bucket: BucketBackend, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    await open_bucket(bucket.location, bucket.settings).check()
+    assert {name: os.environ[name] for name in variables} == variables
 
 
 async def test_check_leaves_nothing(bucket: BucketBackend) -> None:

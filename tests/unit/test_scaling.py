@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from scaling.parameters import Basis, Parameters
 from scaling.plan import count_processes, count_traffic, database_bytes, dollars_per_month, plan
 
 PAGE = Path(__file__).parents[2] / "docs/scaling.md"
+PERFORMANCE = PAGE.with_name("performance.md")
 NEVER_VIEWED = Parameters(visits=((1.0, 0.0),))
 PERIODS = (1, 6, 24, 168)
 NONE = Refreshes((0, 0, 0, 0), 0, 0)
@@ -267,6 +269,35 @@ def test_command_line_sets_parameters(capsys: pytest.CaptureFixture[str]) -> Non
 def test_command_line_refuses_shares_that_are_not_all_owners() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be 1 together"):
         simulate_scaling.parse_visits("0.5:2,0.4:0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--target-load 0", "is 0"),
+        ("--banner-bytes -1", "--banner-bytes: must be 0 or more"),
+        ("--banners 10,-5", "--banners: must be 0 or more"),
+        ("--contributions-share -0.1", "--contributions-share: must be between 0 and 1"),
+        ("--repositories-share 2", "--repositories-share: must be between 0 and 1"),
+    ],
+)
+def test_command_line_refuses_impossible_values(
+    capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        simulate_scaling.main(arguments.split())
+    assert message in capsys.readouterr().err
+
+
+def test_measured_parameters_are_those_of_the_performance_page() -> None:
+    """After `make bench`, change the parameters that differ and write the plan again."""
+    page = PERFORMANCE.read_text(encoding="utf-8")
+    parameters = Parameters()
+    assert f"| {parameters.picture_bytes:,} bytes |" in page
+    assert f"| outbox | {parameters.outbox_per_second:,}/s |" in page
+    assert f"| CPU of the outbox for an event | {parameters.outbox_cpu_ms:g} ms |" in page
+    (rate,) = re.findall(r"^\| owners, GitHub at 0 ms a call \| ([\d,]+)/s", page, re.MULTILINE)
+    assert parameters.refresh_cpu_ms == round(2000 / int(rate.replace(",", "")), 2)
 
 
 def test_section_is_replaced_and_the_rest_stays() -> None:

@@ -604,7 +604,11 @@ def test_storage_bucket_is_shown_as_its_url() -> None:
     assert str(StorageBucket("bucket", "")) == "s3://bucket"
 
 
-ROLE = {"AWS_REGION": "eu-central-1", "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/token"}
+ROLE = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/token",
+    "AWS_ROLE_ARN": "arn:aws:iam::1:role/banners",
+}
 BUCKET_PROBLEMS: dict[str, tuple[Mapping[str, str], list[str]]] = {
     "nothing": ({}, ["AWS_REGION is missing", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are"]),
     "everything": (BUCKET_ACCESS, []),
@@ -615,9 +619,22 @@ BUCKET_PROBLEMS: dict[str, tuple[Mapping[str, str], list[str]]] = {
     "no secret": ({**BUCKET_ACCESS, "AWS_SECRET_ACCESS_KEY": ""}, ["AWS_SECRET_ACCESS_KEY is"]),
     "no id": ({**BUCKET_ACCESS, "AWS_ACCESS_KEY_ID": " "}, ["AWS_ACCESS_KEY_ID is missing"]),
     "half a key and a role": ({**ROLE, "AWS_ACCESS_KEY_ID": "k"}, ["AWS_SECRET_ACCESS_KEY is"]),
+    "a role without its name": ({**ROLE, "AWS_ROLE_ARN": ""}, ["AWS_ROLE_ARN is missing"]),
+    "a pod's identity without its token": (
+        {"AWS_REGION": "r", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1"},
+        ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is missing"],
+    ),
+    "a profile": (
+        {"AWS_REGION": "r", "AWS_PROFILE": "banners"},
+        ["AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing, AWS_PROFILE is not read"],
+    ),
     "only a session": ({**ROLE, "AWS_SESSION_TOKEN": "t"}, ["AWS_SESSION_TOKEN is of no use"]),
     "no TLS": (
         {**BUCKET_ACCESS, "AWS_ENDPOINT_URL": "http://minio:9000"},
+        ["AWS_ENDPOINT_URL is without TLS"],
+    ),
+    "no TLS, in capitals": (
+        {**BUCKET_ACCESS, "AWS_ENDPOINT_URL": "HTTP://minio:9000"},
         ["AWS_ENDPOINT_URL is without TLS"],
     ),
     "no TLS, as intended": (

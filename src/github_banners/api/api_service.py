@@ -139,7 +139,7 @@ async def _open_banner_service(
     invalidations: Invalidations,
     clock: Clock,
 ) -> AsyncIterator[BannerService]:
-    """Open what finds the data of banners, and close it in reverse."""
+    """Open the services that find a banner's data, and close them in reverse."""
     ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
     data_fetcher = DataFetcher(github)
     lookup = Lookup(

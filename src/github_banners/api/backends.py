@@ -1,5 +1,5 @@
 """
-The api's dependencies: functions that draw, store, read and publish banners.
+The api's dependencies: functions that draw, store, read, publish and remove banners.
 
 In one process they are local functions; between services they call the renderer, the storage and
 Kafka. A picture is drawn even if all of them are down: by the renderer if it answers in time, else

@@ -1,10 +1,10 @@
 """
 Removes what is left of forgotten users: pictures in the storage, and cache entries of this process.
 
-Every process drops what its caches have of forgotten users, at each look for ten minutes, and takes
-over the denied logins. Pictures are removed by one process at a time, if the command that deleted the
-rows has not removed them. It is woken up by notifications of PostgreSQL, and looks once a minute in
-case they do not arrive.
+On each check, every process drops cache entries of users forgotten since ten minutes before its last
+check, and takes over the denied logins. Pictures are removed by one process at a time, if the command
+that deleted the rows has not removed them. A check starts after a notification of PostgreSQL, or a
+minute after the last one in case none arrives.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """
 Removes users whom GitHub has not known for a long time, with all that is stored of them.
 
-Several processes may run it: each leases a batch. GitHub is asked once more before a user is removed, so
-a user who is back is saved instead.
+Several processes may run it: each leases a batch. Each user is requested from GitHub once more before
+being removed, so a user who is back is saved instead.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class GoneUsers:
         self._failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     async def run(self) -> None:
-        """Remove users for ever, those first who have been gone longest."""
+        """Remove users until cancelled, longest gone first."""
         await run_batches(
             self.remove_batch,
             event="gone_users.failed",
@@ -61,7 +61,7 @@ class GoneUsers:
 
     async def remove_batch(self) -> int:
         """
-        Ask GitHub for the next users who are gone, and remove them; return how many were leased.
+        Request the next users who are gone from GitHub, and remove them; return how many were leased.
 
         After the last ones it returns 0 and starts over, so a user that fails holds up nobody.
 

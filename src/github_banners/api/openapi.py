@@ -75,7 +75,7 @@ https://ogp.me, the banner, and the title and description of its SVG. Image clie
 itself.
 """
 _OPEN_GRAPH_DESCRIPTION = """\
-The banner, as large as it fits, on a ground of 1200 x 630 pixels. Errors are drawn in the same
+The banner, as large as it fits, on a background of 1200 x 630 pixels. Errors are drawn in the same
 size, and have status 200.
 """
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
@@ -205,7 +205,7 @@ def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
     suffixes = ", ".join(f"`.{response_format}`" for response_format in formats)
     description = f"The name may end in {suffixes}; the default is `.{formats[0]}`."
     return {
-        "operationId": "permanent",
+        "operationId": "getBanner",
         "tags": ["Banners"],
         "summary": "Draw a permanent banner",
         "description": description,
@@ -263,7 +263,7 @@ def _create_banner_operation() -> JsonSchema:
     request["properties"] |= {name: option_schema(name) for name in OPTIONS}
     request["allOf"] = _layout_conditions()
     return {
-        "operationId": "make",
+        "operationId": "createBanner",
         "tags": ["Banners"],
         "summary": "Create a permanent banner",
         "description": _CREATE_DESCRIPTION,

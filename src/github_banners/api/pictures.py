@@ -2,9 +2,9 @@
 Pictures of banners: find what a banner shows, draw it, cache the picture.
 
 `BannerDataFinder` finds the data within a request's deadline. `PictureCache` has the newest version of
-requested banners, within a memory limit. A picture is served from it until its numbers must be validated again, or until its
-owner is invalidated by a change in the database. A picture is hashed for its ETag and compressed once,
-when it is drawn.
+requested banners, within a memory limit. A picture is served from it until its numbers must be
+validated again, or until its owner is invalidated by a change in the database. A picture is hashed for
+its ETag and compressed once, when it is drawn.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence

@@ -31,7 +31,7 @@ Variant: TypeAlias = Callable[[Content], Content | None]
 """Returns a cached picture in another format, or None."""
 
 MIN_AGE_SECONDS = 30
-"""The least `max-age` of a response."""
+"""The smallest `max-age` of a response."""
 
 _MAX_AGE_SECONDS = 600
 

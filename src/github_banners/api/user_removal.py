@@ -47,9 +47,9 @@ async def remove_pictures(
     database: Database, remove: RemovePicture, pictures: Sequence[RemovedPicture]
 ) -> list[RemoveResponse | BaseException]:
     """
-    Remove pictures at once, and note those that are removed; return one result each, and errors as results.
+    Remove pictures at once, and delete the rows of those removed; return a result or an error for each.
 
-    :raises DatabaseUnavailable: it could not be noted, so they will be removed again
+    :raises DatabaseUnavailable: the rows remain, so the pictures will be removed again
     """
     results = await asyncio.gather(*map(remove, pictures), return_exceptions=True)
     removed = [

@@ -2,8 +2,8 @@
 The command-line interface `github-banners`.
 
 `services` has the commands that run until stopped, `standalone` those that end by themselves,
-`storage` the storage service and its copies, `dlq` dead letters, `forget` what removes users and allows
-them again; `banner_options` builds the options of `render`, and `banner_list` reads the lines of
+`storage` the storage service and its copies, `dlq` dead letters, `forget` removal and readmission of
+users; `banner_options` builds the options of `render`, and `banner_list` reads the lines of
 `render-list`. Services log to standard error and print their address to standard output. Commands
 import what they need inside their functions, so that `--help` is fast and a service loads only what it
 uses.

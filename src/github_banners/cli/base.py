@@ -101,7 +101,7 @@ class TextCommand(_WithTextOptions, TyperCommand):
 
 
 class TextGroup(_WithTextOptions, TyperGroup):
-    """Likewise, a command with commands of its own."""
+    """A command group whose options stay text."""
 
 
 def override_listen_address(host: str | None, port: str | None) -> None:

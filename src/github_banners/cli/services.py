@@ -125,13 +125,17 @@ async def _serve(
     from github_banners.serving.server import port_number, wait_for_shutdown
     from github_banners.supervisor import serve_all_in_one
 
-    github = import_sandbox().create_app() if demo else None
-    samples = import_sandbox().SAMPLE_USERS if demo else ()
+    github = None
+    shown: dict[str, Any] = {}
+    if demo:
+        sandbox = import_sandbox()
+        github = sandbox.create_app()
+        shown = {"example": sandbox.EXAMPLE_LOGIN, "samples": sandbox.SAMPLE_USERS}
     port = port_number(listener)
     async with serve_all_in_one(
         settings, config, listener, metrics_listeners=metrics, workers=workers, github_app=github
     ) as owned:
-        typer.echo(build_startup_message(settings, port=port, samples=samples))
+        typer.echo(build_startup_message(settings, port=port, **shown))
         await wait_for_shutdown(*owned)
         typer.echo("Stopping.", err=True)
 

@@ -102,10 +102,11 @@ def check() -> None:
     """
     Check settings, ports, folders, database, services and tokens before serving.
 
-    Starts no service and leaves no data. Reports every invalid setting, for each token its owner
-    and remaining rate limit, and what refreshing the banners costs of it. Checks the configuration of
-    `api` if RENDERER_BASE_URL is set, that of `renderer` if KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL are,
-    else that of `serve`. Exit codes: 0 if everything required works, 1 if a check fails, 2 if settings are invalid.
+    Starts no service and leaves no data. Reports every invalid setting, for each token its owner and
+    remaining rate limit, and what refreshing the banners costs of it. Checks the configuration of `api`
+    if RENDERER_BASE_URL is set, that of `renderer` if KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL are,
+    else that of `serve`. Exit codes: 0 if everything required works, 1 if a check fails, 2 if settings
+    are invalid.
     """
     require_unix()
     from github_banners.diagnostics import run_checks

@@ -7,19 +7,22 @@ from github_banners.settings.addresses import to_netloc
 
 
 def build_startup_message(
-    settings: Settings, *, port: int, samples: Sequence[tuple[str, str]] = ()
+    settings: Settings,
+    *,
+    port: int,
+    example: str = "torvalds",
+    samples: Sequence[tuple[str, str]] = (),
 ) -> str:
     """
     Build a message with the URLs of the service, of a sample banner and Markdown for a README.
 
-    `port` is the port it listens on. `samples` are logins of the fake GitHub with descriptions; if
-    empty, the sample is a real user.
+    `port` is the port it listens on, `example` the login whose banner is shown, and `samples` are the
+    logins of the fake GitHub with descriptions.
     """
     base = settings.public_url or f"http://{to_netloc(_reachable(settings.host), port)}"
     banner = f"{base}/banners/preview?username="
-    example, hints = "torvalds", []
+    hints = []
     if samples:
-        example = max(samples, key=lambda sample: "30 repositories" in sample[1])[0]
         hints = ["or of another user of the fake GitHub:", ""]
         hints += [f"  {login:<40} {description}" for login, description in samples]
     elif not settings.github_tokens:

@@ -59,7 +59,7 @@ def copy(
     source: Annotated[
         str, typer.Argument(metavar="FROM", help="A folder, or a URL as BANNERS_STORAGE_URL.")
     ],
-    target: Annotated[str, typer.Argument(metavar="TO", help="Likewise.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="A folder or URL, as for FROM.")],
 ) -> None:
     """
     Copy all drawn banners from one folder or bucket to another.

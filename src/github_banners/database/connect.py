@@ -30,12 +30,16 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
 
 __all__ = [
+    "TRANSIENT_ERRORS",
     "Connection",
     "Database",
+    "begin_settings",
     "error_text",
     "is_connection_loss",
     "is_database_error",
     "mapping_driver_errors",
+    "transaction",
+    "wait_in_steps",
 ]
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """
 When the data of owners is refreshed (see `owner_data`), and leases on what is due.
 
-As with owners, no lock is held while GitHub is asked, and what a crashed process has leased is
+As with owners, no lock is held during a request to GitHub, and what a crashed process has leased is
 available again when its lease expires.
 """
 

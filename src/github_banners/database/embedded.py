@@ -103,7 +103,7 @@ def run_embedded_server(
 @contextmanager
 def use_embedded_server(data_dir: Path, *, on_progress: Callable[[str], None]) -> Iterator[str]:
     """
-    Yield the conninfo of a folder's server: of the one that runs, else of one that is run meanwhile.
+    Yield the conninfo of a folder's server; if none runs, run one until the context ends.
 
     :raises ConfigurationError: the folder has no database, or as `run_embedded_server`
     """

@@ -21,7 +21,7 @@ FORGOTTEN_CHANNEL = "users_forgotten"
 MAX_DELETED_BANNERS = 1000
 """Maximum number of one user's banners that a transaction deletes."""
 
-_KEPT_FOR = timedelta(days=7)
+_RETENTION = timedelta(days=7)
 _REMOVAL_LEASE = timedelta(minutes=2)
 _GONE_LEASE = timedelta(minutes=2)
 
@@ -165,7 +165,7 @@ async def select_forgotten(conn: Connection, *, since: datetime) -> set[tuple[in
 async def delete_expired(conn: Connection, *, now: datetime) -> None:
     """Delete the records of users who were forgotten a week ago: nothing can be saved so late."""
     query = "delete from forgotten_users where forgotten_at < %s"
-    await conn.execute(query, [now - _KEPT_FOR])
+    await conn.execute(query, [now - _RETENTION])
 
 
 async def lease_removed_pictures(

@@ -259,15 +259,15 @@ async def mark_user_deleted(
     """
     query = """
         update users set
-            gone_since = coalesce(gone_since, %(asked_at)s),
-            due_at = case when due_at is not null then %(asked_at)s + interval '7 days' end,
+            gone_since = coalesce(gone_since, %(requested_at)s),
+            due_at = case when due_at is not null then %(requested_at)s + interval '7 days' end,
             leased_until = null
-        where id = %(owner_id)s and (fetched_at <= %(asked_at)s or fetched_at > %(latest)s)
-        returning gone_since = %(asked_at)s
+        where id = %(owner_id)s and (fetched_at <= %(requested_at)s or fetched_at > %(latest)s)
+        returning gone_since = %(requested_at)s
     """
     parameters = {
         "owner_id": owner_id,
-        "asked_at": requested_at,
+        "requested_at": requested_at,
         "latest": banner_versions.latest_time(now),
     }
     cursor = await conn.execute(query, parameters)

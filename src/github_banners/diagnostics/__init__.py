@@ -40,6 +40,7 @@ from github_banners.serving.telemetry import start_tracing
 from github_banners.serving.terminal import escape_controls
 from github_banners.settings import ServiceName, Settings, StorageBucket
 from github_banners.settings.addresses import to_netloc
+from github_banners.settings.bucket_access import has_bucket_access
 from github_banners.storage.open_store import open_bucket
 
 _WIDTH = 80
@@ -113,7 +114,8 @@ async def run_checks(
         database,
         *(await _check_services(settings, clock=clock)),
     ]
-    if settings.storage_base_url is None:
+    is_bucket = isinstance(settings.banners_storage_url, StorageBucket)
+    if settings.storage_base_url is None or (is_bucket and has_bucket_access(os.environ)):
         checks.append(await _check_banners(settings, banners_dir))
     tokens = await check_tokens(settings, clock=clock)
     checks.append(github_result(settings, tokens))

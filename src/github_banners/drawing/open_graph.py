@@ -23,12 +23,12 @@ WIDTH, HEIGHT = 1200, 630
 # heatmap in `activity` are 18 pixels, and do not drift away from their colours.
 _BANNER_WIDTH, _BANNER_MAX_HEIGHT = 1087.7, 440
 _NAME_GAP, _GLOW_RADIUS = 64, 760
-_LIGHT_GROUND, _DARK_GROUND, _UNKNOWN_INK = "ffffff", "0d1117", "#7d8590"
+_LIGHT_BACKGROUND, _DARK_BACKGROUND, _UNKNOWN_TEXT_COLOUR = "ffffff", "0d1117", "#7d8590"
 _ROOT = re.compile(r'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"[^>]*>')
 _TITLE, _DESC = re.compile(r"<title>([^<]*)</title>"), re.compile(r"<desc>([^<]*)</desc>")
 # The first rule of each class has the colours for a light background.
-_GROUND = re.compile(r"\.c\{fill:#([0-9a-f]{6})\b")
-_INK = re.compile(r"\.t(?:,\.x)?\{fill:#([0-9a-f]{6})")
+_BACKGROUND = re.compile(r"\.c\{fill:#([0-9a-f]{6})\b")
+_TEXT_COLOUR = re.compile(r"\.t(?:,\.x)?\{fill:#([0-9a-f]{6})")
 _GLOW = re.compile(r"\.g\{stop-color:#([0-9a-f]{6})[0-9a-f]*;opacity:(\.\d+)")
 
 
@@ -42,13 +42,13 @@ class BannerTexts(NamedTuple):
 class _OpenGraph(msgspec.Struct, frozen=True, gc=False):
     """The values of `templates/open_graph.svg`; colours begin with `#`."""
 
-    ground: str
+    background: str
     glow: str
     glow_strength: str
     glow_x: int
     glow_left: int
     glow_radius: int
-    ink: str
+    text_colour: str
     banner: str
     service_name: str
     name_y: str
@@ -65,7 +65,7 @@ def read_texts(banner: bytes) -> BannerTexts:
 
 def draw_open_graph(banner: bytes) -> bytes:
     """
-    Draw the SVG of a banner centred on its ground, with the name of the service below.
+    Draw the SVG of a banner centred on its background, with the name of the service below.
 
     :raises RenderingFailed: the SVG is not one of ours
     """
@@ -81,15 +81,16 @@ def draw_open_graph(banner: bytes) -> bytes:
     attributes = "".join(f' {name}="{format_coordinate(value)}"' for name, value in place)
     is_mirrored = 'text-anchor="end"' in root[0]
     anchor = ' text-anchor="end"' if is_mirrored else ""
-    ground, ink, glow = _GROUND.search(svg), _INK.search(svg), _GLOW.search(svg)
+    background, text_colour = _BACKGROUND.search(svg), _TEXT_COLOUR.search(svg)
+    glow = _GLOW.search(svg)
     values = _OpenGraph(
-        ground=f"#{ground[1] if ground else _ground_for(ink)}",
+        background=f"#{background[1] if background else _background_for(text_colour)}",
         glow=f"#{glow[1]}" if glow else "none",
         glow_strength=glow[2] if glow else "0",
         glow_x=WIDTH if is_mirrored else 0,
         glow_left=WIDTH - _GLOW_RADIUS if is_mirrored else 0,
         glow_radius=_GLOW_RADIUS,
-        ink=f"#{ink[1]}" if ink else _UNKNOWN_INK,
+        text_colour=f"#{text_colour[1]}" if text_colour else _UNKNOWN_TEXT_COLOUR,
         banner=f'<svg{attributes} viewBox="0 0 {width} {height}"{anchor}>{svg[root.end() :]}',
         service_name=SERVICE_NAME,
         name_y=format_coordinate(top + high + _NAME_GAP),
@@ -97,6 +98,7 @@ def draw_open_graph(banner: bytes) -> bytes:
     return render_without_frame("open_graph.svg", values, canvas=Canvas(WIDTH, HEIGHT))
 
 
-def _ground_for(ink: "re.Match[str] | None") -> str:
-    """Return a ground for a translucent banner, on which its title can be read."""
-    return _DARK_GROUND if ink and not is_dark(ink[1]) else _LIGHT_GROUND
+def _background_for(text_colour: "re.Match[str] | None") -> str:
+    """Return a background for a translucent banner, on which its title can be read."""
+    is_light_text = text_colour and not is_dark(text_colour[1])
+    return _DARK_BACKGROUND if is_light_text else _LIGHT_BACKGROUND

@@ -3,9 +3,10 @@ Prepare foreign text for a picture, and fit text into a width.
 
 `sanitize` removes from names, languages and option values the characters that XML forbids, invisible
 ones and direction controls, and bounds the length; escaping is left to the templates. `graphemes`
-splits a text into user-perceived characters, of which `initial` is the first; `isolate` and `starts_right_to_left` handle the direction
-of writing. `width` estimates an upper bound, so that nothing overflows in any of the reader's fonts
-(`character_widths`); `fit` and the functions after it choose a font size, break lines or truncate.
+splits a text into user-perceived characters; `initial` chooses the letter of an avatar; `isolate` and
+`starts_right_to_left` handle the direction of writing. `width` estimates an upper bound, so that
+nothing overflows in any of the reader's fonts (`character_widths`); `fit` and the functions after it
+choose a font size, break lines or truncate.
 """
 
 import re

@@ -1,7 +1,7 @@
 """
 The colours of a picture, and the frame that has them: background, border, and the glow in a corner.
 
-    scheme     the colours that a theme and colour options give; those of languages beside them
+    scheme     the colours that a theme and colour options give; the colours of languages that fit them
     frame      the values of `templates/frame.svg`, which all other templates extend
 """
 

@@ -1,8 +1,8 @@
 """
 Fetches the contributions of one user: the latest two years first, then the years before that are not known.
 
-A query for several years that is too heavy for GitHub is repeated year by year, and a year in halves, quarters
-and months. Zeros in place of numbers seen before are requested a second time.
+A query for several years that is too heavy for GitHub is repeated year by year, and a year in halves,
+quarters and months. Zeros in place of numbers seen before are requested a second time.
 """
 
 from collections.abc import Sequence

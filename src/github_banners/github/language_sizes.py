@@ -32,7 +32,7 @@ from github_banners.github.protocol import (
 from github_banners.models import Owner, RepositoryLanguages, sort_languages
 
 MAX_LANGUAGES = 10
-"""Languages of a repository that are told apart; GraphQL is asked for so many."""
+"""Languages of a repository that are told apart; a GraphQL query requests so many."""
 
 # A terabyte: no repository is larger, and the sum of an owner's fits into 64 bits.
 _MAX_SIZE = 1 << 40

@@ -1,8 +1,9 @@
 """
 Parses responses of GitHub's REST API; pure.
 
-Only fields that every version of the API has are required; old servers lack the others. Of these, invalid texts
-and numbers of an owner count as unknown; a repository whose numbers are invalid is skipped.
+Only fields that every version of the API has are required; old servers lack the others. Of these,
+invalid texts and numbers of an owner count as unknown; a repository whose numbers are invalid is
+skipped.
 https://docs.github.com/en/rest/users/users, https://docs.github.com/en/rest/repos/repos
 """
 

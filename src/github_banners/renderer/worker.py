@@ -215,7 +215,9 @@ class Worker:
                     self._producer, pending.record, reason=reason, failed_at=failed_at
                 )
             except RemoteRejected as rejection:
-                _log.error("update.dropped", reason=reason, why=str(rejection), **pending.position)
+                _log.error(
+                    "update.dropped", reason=reason, rejection=str(rejection), **pending.position
+                )
                 self._complete(pending, Outcome.DROPPED)
                 return
             except Unavailable as broker_error:

@@ -5,5 +5,5 @@ HTTP server, logs, health, metrics and worker processes of a service.
 `service` describes what is served, and `event_loop` runs it until a signal arrives. `framework` is shared
 by the routes of all services, `health`, `logs` and `metrics` too; `telemetry` records traces.
 `worker_process` runs a function in a process of its own, whose main program is `worker_main`; `workers`
-runs several processes of one service. The package knows nothing of banners.
+runs several processes of one service. The package imports neither the domain model nor banner options.
 """

@@ -92,8 +92,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     interpreter's lock while another thread wakes it: a process that exits right after a call of
     obstore, whose threads do that, was ended by SIGABRT in one of four cases.
 
-    Unlike `asyncio.run`, it waits only some seconds for remaining tasks, threads and lookups of names. Exit the
-    process with `exit_without_waiting` afterwards.
+    Unlike `asyncio.run`, it waits only some seconds for remaining tasks, threads and lookups of names.
+    Exit the process with `exit_without_waiting` afterwards.
 
     :raises KeyboardInterrupt: a signal cancelled the coroutine
     """

@@ -58,7 +58,7 @@ def configure_logs(
     handler = _OneLineHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(["logger"]), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redact,
@@ -115,8 +115,9 @@ class _OneLineHandler(logging.StreamHandler[Any]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Log the name of the logger only: the default prints arguments, which may be secret."""
-        text = f"log.line_lost from {record.name}"
-        lost = logging.LogRecord(record.name, logging.ERROR, "", 0, text, None, None)
+        lost = logging.makeLogRecord(
+            {"msg": "log.line_lost", "levelname": "ERROR", "logger": record.name}
+        )
         with suppress(OSError, ValueError):
             self.stream.write(self.format(lost) + self.terminator)
 

@@ -1,5 +1,5 @@
 """
-Listening sockets and the HTTP server; with `http_protocol`, the only module that knows uvicorn.
+Listening sockets and the HTTP server; this and `http_protocol` are the only modules that import uvicorn.
 
 The listening socket is opened first and passed on, so that a port is reserved from the start and
 can be shared by several processes. Connections are accepted here and not by the event loop: one at

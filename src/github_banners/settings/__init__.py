@@ -27,6 +27,7 @@ from github_banners.settings.environment import (
     is_of_unused_feature,
     is_set,
     load_login_files,
+    order_names,
     raw_value,
     read_logins,
 )
@@ -319,11 +320,11 @@ def find_warnings(
     if password is not None and unquote(password.reveal()) != password.reveal():
         warnings.append("POSTGRES_PASSWORD is enclosed in quotes, which are part of the password")
     warnings += [
-        f"{synonym} is ignored because {name} is set"
-        for name, synonym in SYNONYMS.items()
+        f"{ignored} is ignored because {name} is set"
+        for name, ignored in map(order_names, SYNONYMS)
         if is_set(environment, name)
-        and is_set(environment, synonym)
-        and environment.get(name) != environment.get(synonym)
+        and is_set(environment, ignored)
+        and environment.get(name) != environment.get(ignored)
     ]
     if service not in (ServiceName.RENDERER, ServiceName.STORAGE):
         warnings += find_unread_database_variables(environment)

@@ -12,7 +12,11 @@ SYNONYMS: Mapping[str, str] = {
     "AWS_REGION": "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL": "AWS_ENDPOINT_URL_S3",
 }
-"""Names that other programs use; read if the variable itself is not set."""
+"""
+Names that other programs use; read if the variable itself is not set.
+
+A longer form of the name is more specific, and comes first.
+"""
 
 # Variables that name a database for other programs, by the one that is read here. Providers of
 # managed databases print the first ones; the service must not take another database by accident.
@@ -32,10 +36,18 @@ _MAX_FILE_BYTES = 1 << 20
 
 def find_source(environment: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
     """Return the name under which a variable is set: its own, or its synonym."""
-    synonym = SYNONYMS.get(name)
-    if synonym is None or is_set(environment, name, may_be_file=may_be_file):
-        return name
-    return synonym if is_set(environment, synonym, may_be_file=may_be_file) else name
+    for candidate in order_names(name):
+        if is_set(environment, candidate, may_be_file=may_be_file):
+            return candidate
+    return name
+
+
+def order_names(name: str) -> list[str]:
+    """Return a variable's own name and its synonym, if it has one; the first that is set is read."""
+    if name not in SYNONYMS:
+        return [name]
+    synonym = SYNONYMS[name]
+    return [synonym, name] if synonym.startswith(f"{name}_") else [name, synonym]
 
 
 def is_set(environment: Mapping[str, str], name: str, *, may_be_file: bool = True) -> bool:

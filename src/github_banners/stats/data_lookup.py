@@ -58,7 +58,7 @@ _log = structlog.get_logger(__name__)
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _WITHOUT_TOKEN = Ttls(_MINUTE, _MINUTE, _MINUTE)
-"""A token may be configured at any time, and asking without one costs no request."""
+"""A token may be configured at any time, and without one no request is sent."""
 _MAX_BYTES = 24 << 20
 _ENTRY_BYTES, _REPOSITORY_BYTES, _LANGUAGE_BYTES, _DAYS_BYTES = 700, 200, 80, 3_200
 _SAVE_TIMEOUT_SECONDS = 5.0
@@ -117,7 +117,7 @@ class DataLookup:
         Find data of an owner.
 
         :raises UnknownRepository: GitHub knows no such repository
-        :raises Unavailable: nothing is known, and GitHub can't be asked in time
+        :raises Unavailable: nothing is known, and GitHub does not respond in time
         """
         entry = self._entries.get(request.key)
         if entry is not None and not request.is_answered_by(entry.data.content):

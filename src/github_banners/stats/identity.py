@@ -33,7 +33,7 @@ from github_banners.stats.lookup import Lookup
 
 
 class IdentityLookup:
-    """Finds owners by login; GitHub is asked at most once per login and `max_age`."""
+    """Finds owners by login, with at most one request to GitHub per login and `max_age`."""
 
     def __init__(
         self,

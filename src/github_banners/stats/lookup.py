@@ -154,7 +154,7 @@ class Lookup:
         return await self._fetch_unless_fresh(_LookupRequest(login, known, charge), deadline)
 
     async def find_known(self, login: str, deadline: Deadline) -> Snapshot | None:
-        """Find the last numbers of the holder of a login, however old, without asking GitHub."""
+        """Find the last numbers of the holder of a login, however old, without a request to GitHub."""
         known = self.cache.get_by_login(login)
         if known is None:
             # A login that has just failed needs no database: the fetch raises the cached error.

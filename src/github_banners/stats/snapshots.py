@@ -2,10 +2,11 @@
 Owners' numbers: how old they may be, their cache in memory, and their writes to PostgreSQL.
 
 Age is counted from the time GitHub was requested, not from the time the result was stored.
-`SnapshotCache` is the cache of one process, `Invalidations` records the changes of other processes. Neither
-does I/O: `lookup` reads the database and GitHub. `BackgroundWriter` caches what GitHub returned, and writes it
-in one task per owner. Requests never wait for a write. A write that fails loses nothing: the numbers stay in
-the cache, and `Lookup.ensure_persisted` writes them again when they have to be in the database.
+`SnapshotCache` is the cache of one process, `Invalidations` records the changes of other processes.
+Neither does I/O: `lookup` reads the database and GitHub. `BackgroundWriter` caches what GitHub
+returned, and writes it in one task per owner. Requests never wait for a write. A write that fails loses
+nothing: the numbers stay in the cache, and `Lookup.ensure_persisted` writes them again when they have
+to be in the database.
 """
 
 import asyncio

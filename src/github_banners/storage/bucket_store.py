@@ -92,14 +92,14 @@ class BucketStore:
         deadline = asyncio.get_running_loop().time() + MAX_WRITE_SECONDS
         slots = asyncio.Semaphore(_REQUESTS_PER_BATCH)
 
-        async def put_one(banner: StoreRequest) -> StoreResponse | Exception:
+        async def put_banner(banner: StoreRequest) -> StoreResponse | Exception:
             try:
                 async with slots:
                     return await self._put(banner, deadline=deadline)
             except Exception as error:  # noqa: BLE001 - the result of this banner alone
                 return error
 
-        return await asyncio.gather(*map(put_one, banners))
+        return await asyncio.gather(*map(put_banner, banners))
 
     async def remove(self, path: str, *, version: int) -> RemoveResponse:
         """Remove a picture; a lost race is repeated as by `put`."""

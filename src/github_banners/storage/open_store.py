@@ -1,7 +1,8 @@
 """Open the store of a location, as the settings say: a folder, or an S3 bucket."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from obstore.store import S3Store
 
 from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.models import Clock, utc_now
-from github_banners.settings import Settings, StorageBucket, StorageLocation
+from github_banners.settings import VARIABLES, Settings, StorageBucket, StorageLocation
+from github_banners.settings.environment import SYNONYMS
+from github_banners.settings.parsers import strip, unquote
 from github_banners.storage.bucket_store import BucketStore
 from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.store import Store
@@ -65,7 +68,8 @@ def open_bucket(
     """
     Return the store in a bucket; nothing is sent.
 
-    obstore itself reads further variables that begin with `AWS_`, among them those of roles.
+    obstore itself reads further variables that begin with `AWS_`, among them those of roles. Of these
+    empty ones count as unset, and quotes around a value are removed, as for settings.
 
     :raises ConfigurationError: one of these variables is invalid
     """
@@ -86,16 +90,39 @@ def open_bucket(
         "timeout": timedelta(seconds=2),
     }
     try:
-        client_store = S3Store(
-            location.name,
-            prefix=location.prefix or None,
-            config=config,
-            client_options=client,
-            retry_config=_RETRIES,
-        )
+        with _cleaned_variables():
+            client_store = S3Store(
+                location.name,
+                prefix=location.prefix or None,
+                config=config,
+                client_options=client,
+                retry_config=_RETRIES,
+            )
     except (BaseError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(
             f"A variable that begins with AWS_ is invalid: {reason}"
         ) from error
     return BucketStore(client_store, clock=clock)
+
+
+@contextmanager
+def _cleaned_variables() -> Iterator[None]:
+    """
+    Replace the `AWS_` variables by those that obstore is to read, until the end of the block.
+
+    For obstore an empty variable has a value, and a variable can win over an argument: those that
+    are settings of ours are passed as arguments only.
+    """
+    before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    settings = {name for name in before if name in VARIABLES or name in SYNONYMS.values()}
+    cleaned = {name: unquote(strip(value)) for name, value in before.items()}
+    try:
+        for name, value in cleaned.items():
+            if value and name not in settings:
+                os.environ[name] = value
+            else:
+                del os.environ[name]
+        yield
+    finally:
+        os.environ.update(before)

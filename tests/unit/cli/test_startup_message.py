@@ -37,8 +37,8 @@ def test_startup_message_without_token_mentions_limit() -> None:
 
 def test_startup_message_lists_samples() -> None:
     message = build_startup_message(
-        Settings(), port=1, samples=[("mia", "maintains"), ("tom", "tries")]
+        Settings(), port=1, example="tom", samples=[("mia", "maintains"), ("tom", "tries")]
     )
-    assert "username=mia&type=dark" in message
+    assert "username=tom&type=dark" in message
     assert "maintains" in message
     assert "tries" in message

@@ -33,20 +33,20 @@ def test_draw_open_graph_banner_is_centred_and_fits(snapshot, parse, layout):
 
 
 @pytest.mark.parametrize("theme", Theme)
-def test_draw_open_graph_has_ground_and_readable_name(snapshot, parse, theme):
+def test_draw_open_graph_has_background_and_readable_name(snapshot, parse, theme):
     root = parse(draw_open_graph(draw(snapshot(), BannerOptions(theme=theme))))
-    ground = root.find(f"{SVG}rect").get("fill").removeprefix("#")
-    assert ground == PALETTES[theme.palette_names[0]].bg
-    ink = root.findall(f"{SVG}text")[-1].get("fill").removeprefix("#")
-    assert ink == PALETTES[theme.palette_names[0]].title
+    background = root.find(f"{SVG}rect").get("fill").removeprefix("#")
+    assert background == PALETTES[theme.palette_names[0]].bg
+    text_colour = root.findall(f"{SVG}text")[-1].get("fill").removeprefix("#")
+    assert text_colour == PALETTES[theme.palette_names[0]].title
 
 
 @pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK])
-def test_draw_open_graph_translucent_banner_has_readable_ground(snapshot, parse, theme):
+def test_draw_open_graph_translucent_banner_has_readable_background(snapshot, parse, theme):
     options = BannerOptions(theme=theme, bg_color="00000000")
     root = parse(draw_open_graph(draw(snapshot(), options)))
-    ground = root.find(f"{SVG}rect").get("fill").removeprefix("#")
-    assert contrast(ground, PALETTES[theme].title) > 7
+    background = root.find(f"{SVG}rect").get("fill").removeprefix("#")
+    assert contrast(background, PALETTES[theme].title) > 7
 
 
 def test_draw_open_graph_mirrored_banner_starts_at_the_right(snapshot, parse):

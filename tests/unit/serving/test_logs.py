@@ -183,7 +183,12 @@ def test_unformattable_event_is_logged_without_arguments(log_format: LogFormat, 
     configure(log_format)
     logging.getLogger("some.library").warning("%s and %s", TOKENS[0])  # noqa: PLE1206
     (line,) = log.lines()
-    assert "log.line_lost from some.library" in line
+    if log_format is LogFormat.JSON:
+        event = json.loads(line)
+        assert (event["level"], event["event"]) == ("error", "log.line_lost")
+        assert event["logger"] == "some.library"
+    else:
+        assert line.endswith("level=error event=log.line_lost logger=some.library")
     assert "ghp_" not in line
 
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from github_banners.api.base_path import base_path_from_url, find_site_url
 from github_banners.api.builder.controls import Control, build_controls
 from github_banners.api.builder.script_data import canvas_size, page_data
-from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY, read_lean
+from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY, read_minified
 from github_banners.api.builder.words import (
     PageLanguage,
     Words,
@@ -151,7 +151,7 @@ class BuilderPage:
         options = _chosen_options(controls, layout)
         light, dark = _light_and_dark(options["type"])
         markdown_url = f"{origin}{self._picture_path(login, options)}"
-        return html_environment(read_lean).render_template(
+        return html_environment(read_minified).render_template(
             "page.html",
             base=escape_url(self.base_path),
             files={
@@ -159,8 +159,8 @@ class BuilderPage:
             },
             language=language,
             languages=[
-                {"language": each, "link": escape_url(self._page_path(choices, lang=each.locale))}
-                for each in languages()
+                {"language": entry, "link": escape_url(self._page_path(choices, lang=entry.locale))}
+                for entry in languages()
             ],
             words=words["page"],
             live=words["live"],
@@ -168,7 +168,7 @@ class BuilderPage:
             login=login,
             name=login or SAMPLE.owner.display_name,
             layout=layout,
-            layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
+            layouts=[(entry.value, value_label("layout", entry.value, words)) for entry in Layout],
             size=canvas_size(layout, parse_options_leniently(query).show),
             ignored=_ignored(layout),
             first_controls=[
@@ -200,7 +200,7 @@ class BuilderPage:
         return [
             {
                 "name": name,
-                "ground": _ground(name),
+                "background": _background(name),
                 "is_chosen": name == chosen,
                 "link": escape_url(self._page_path(choices, type=name)),
                 "picture": escape_url(
@@ -309,8 +309,8 @@ def _light_and_dark(theme: str) -> tuple[str, str]:
     return palettes[0], palettes[-1]
 
 
-def _ground(theme: str) -> str:
-    """Return whether a theme is "light", "dark" or, as a pair, "both"."""
+def _background(theme: str) -> str:
+    """Return whether the background of a theme is "light", "dark" or, as a pair, "both"."""
     palettes = scheme(BannerOptions(theme=Theme(theme))).palettes
     if len(palettes) > 1:
         return "both"
@@ -365,7 +365,7 @@ def static_files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:
-        body = read_lean(name).encode()
+        body = read_minified(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
         document = Document(Content.text(body, _MEDIA_TYPES[suffix]), IMMUTABLE)

@@ -67,7 +67,7 @@ def _build_control(
         value = value.strip(",")
     if not value and not (name in MAY_BE_EMPTY and name in query):
         value = default
-    values = tuple((each, value_label(name, each, words)) for each in allowed)
+    values = tuple((choice, value_label(name, choice, words)) for choice in allowed)
     if name == "show":
         # Without JavaScript the form sends the checked values in the order of their controls.
         values = _chosen_first(values, value.split(","))

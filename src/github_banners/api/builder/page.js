@@ -465,8 +465,8 @@ function contrast(first, second) {
   return (light + 0.05) / (dark + 0.05);
 }
 
-const blend = ([r, g, b, alpha = 255], ground) =>
-  [r, g, b].map((byte, index) => (byte * alpha + ground[index] * (255 - alpha)) / 255);
+const blend = ([r, g, b, alpha = 255], bg) =>
+  [r, g, b].map((byte, index) => (byte * alpha + bg[index] * (255 - alpha)) / 255);
 
 function showContrasts() {
   const {type} = readOptions();
@@ -482,8 +482,8 @@ function showContrasts() {
     if (NO_TEXT_COLOURS.includes(name)) continue;
     const ratios = shown.map((palette, index) => {
       const paper = index ? [13, 17, 23] : [255, 255, 255];
-      const ground = blend(parseColour(field("bg_color")) ?? parseColour(palette.bg), paper);
-      return contrast(blend(colour ?? parseColour(palette[part] ?? palette.text), ground), ground);
+      const bg = blend(parseColour(field("bg_color")) ?? parseColour(palette.bg), paper);
+      return contrast(blend(colour ?? parseColour(palette[part] ?? palette.text), bg), bg);
     });
     const ratio = Math.min(...ratios);
     output.textContent = ratio.toFixed(1);

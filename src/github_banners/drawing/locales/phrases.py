@@ -31,7 +31,7 @@ from github_banners.models import Stats
 MAX_DESCRIBED_LANGUAGES = 3
 """The most languages that a description names."""
 
-_CACHE_SIZE, _KEPT_BELOW = 4096, 1000
+_CACHE_SIZE, _CACHED_BELOW = 4096, 1000
 _REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
 
 
@@ -60,7 +60,7 @@ class Numerals(dict[int, Numeral]):
     """
     The formatted numbers of a locale.
 
-    Those below 1,000 are kept, as the numbers of most owners' repositories are; larger ones seldom
+    Those below 1,000 are cached, as the numbers of most owners' repositories are; larger ones seldom
     repeat.
     """
 
@@ -72,7 +72,7 @@ class Numerals(dict[int, Numeral]):
     def __missing__(self, number: int) -> Numeral:
         """Format a new number."""
         numeral = _numeral(number, self._rules)
-        if number < _KEPT_BELOW:
+        if number < _CACHED_BELOW:
             self[number] = numeral
         return numeral
 
