@@ -54,7 +54,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_message = False
         self._message_count = 0  # requests that started in the segment being parsed
         self._is_answered = False  # whether the request being parsed was answered from the cache
-        self._from_cache: CachedResponse | None = None  # the last response in this segment
+        self._from_cache: CachedResponse | None = None  # the last response
         self._is_draining = False
         self._is_finished = False  # whether further data is ignored
         self._is_half_closed = False  # whether the client has sent its last request
@@ -178,18 +178,13 @@ class HttpProtocol(HttpToolsProtocol):
             if len(self._unparsed) > _MAX_UNPARSED_BYTES:
                 self.transport.abort()
             return
-        answered = self._parse_segment(data)
+        self._message_count = 0
+        self._parse(data)
         # Cached only if the segment held exactly one whole request: then equal bytes are equal
         # requests.
         is_whole = is_boundary and self._message_count == 1 and not self._in_message
-        if is_whole and self._cached is not None and answered is not None:
-            self._cached.put_by_raw_request(data, answered)
-
-    def _parse_segment(self, data: bytes) -> CachedResponse | None:
-        """Parse a segment and return the last response that was sent from the cache, if any."""
-        self._from_cache, self._message_count = None, 0
-        self._parse(data)
-        return self._from_cache
+        if is_whole and self._cached is not None and self._from_cache is not None:
+            self._cached.put_by_raw_request(data, self._from_cache)
 
     def _parse_unparsed(self) -> None:
         position, unparsed = 0, self._unparsed
@@ -249,13 +244,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_target_encoded = False
         self._framing_bytes = 0
         self._is_answered = False
+        self._from_cache = None
         self._message_count += 1
         self._active_at = self._shared.now
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; drop trailers, which must not be taken for headers (RFC 9110, 6.5.1)."""
-        if self._in_head:
-            self.headers.append((name.lower(), value))
+        """Collect a header."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Answer the request from the cache, or run the application."""
@@ -267,6 +262,7 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._run_application()
         self._in_head = False
+        self.headers = []  # trailers must not be taken for headers (RFC 9110, 6.5.1)
         self._active_at = self._shared.now
 
     def on_body(self, body: bytes) -> None:
