@@ -5,12 +5,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import stamina
 import structlog
 from hypothesis import settings
 
+from tests.acceptance.chromium import running_chromium
 from tests.integration.s3_fault_proxy import S3FaultProxy
 from tests.integration.s3_server import S3Server, start_s3
 from tests.integration.store_backends import (
@@ -20,6 +22,9 @@ from tests.integration.store_backends import (
     fresh_bucket,
 )
 from tests.resources import KAFKA_LOCAL
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A deadline would fail tests on a busy machine. `make soak` sets SOAK=long; `make test-fast` selects
 # "fast" by an option.
@@ -83,6 +88,13 @@ def retry_without_delay() -> Iterator[None]:
     """Retry failed requests at once, with three attempts."""
     with stamina.set_testing(True, attempts=3):
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Run a browser; skip the test without one."""
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""A monotonic clock that stands still until a test moves it."""
+"""Clocks that stand still until a test moves them: FakeClock in seconds, FakeTime in datetimes."""
 
 import asyncio
 import heapq
+from datetime import datetime
 from itertools import count
 
 _LOOP_ITERATIONS = 40
@@ -34,6 +35,16 @@ class FakeClock:
                 wake_up.set_result(None)
                 await drain_loop()
         self.seconds = end
+
+
+class FakeTime:
+    """UTC time, which tests change through `now`."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 async def drain_loop() -> None:

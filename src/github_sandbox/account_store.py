@@ -105,7 +105,7 @@ class AccountStore:
 
     def repository_by_id(self, repository_id: int) -> Repository | None:
         """Return the repository with an id, whatever its name is now."""
-        account = self.owner_of(repository_id)
+        account = self.find_repository_owner(repository_id)
         return _find(account, lambda repository: repository.id == repository_id)
 
     def repository_by_node_id(self, node_id: str) -> Repository | None:
@@ -113,7 +113,7 @@ class AccountStore:
         repository_id = parse_repository_node_id(node_id)
         return None if repository_id is None else self.repository_by_id(repository_id)
 
-    def owner_of(self, repository_id: int) -> Account | None:
+    def find_repository_owner(self, repository_id: int) -> Account | None:
         """Return the account that has a repository; also one that would have it, if there is none."""
         owner_id = self._recorded_owner_ids.get(repository_id)
         if owner_id is None:

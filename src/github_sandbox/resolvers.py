@@ -217,7 +217,7 @@ def _resolve_repository_id(repository: Repository, _info: Info) -> str:
 
 
 def _resolve_repository_owner(repository: Repository, info: Info) -> Account:
-    account = info.context.accounts.owner_of(repository.id)
+    account = info.context.accounts.find_repository_owner(repository.id)
     assert account is not None
     return account
 

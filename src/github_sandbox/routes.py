@@ -217,7 +217,7 @@ def _find_repository(request: Request, service: GitHubService) -> Repository | N
 
 
 def _has_current_name(request: Request, service: GitHubService, repository: Repository) -> bool:
-    parameters, account = request.path_params, service.accounts.owner_of(repository.id)
+    parameters, account = request.path_params, service.accounts.find_repository_owner(repository.id)
     return (
         account is not None
         and parameters["owner"].lower() == account.login.lower()

@@ -139,7 +139,9 @@ class GitHubService:
         self, context: RequestContext, repository: Repository | None
     ) -> HttpResponse:
         """Return a repository, or 404 if there is none."""
-        account = self.accounts.owner_of(repository.id) if repository is not None else None
+        account = (
+            self.accounts.find_repository_owner(repository.id) if repository is not None else None
+        )
         if repository is None or account is None:
             return self._charge_not_found(context)
         body = build_repository_body(account, repository, base_url=context.base_url)

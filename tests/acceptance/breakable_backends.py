@@ -18,7 +18,7 @@ from tests.integration.postgres_process import run_postgres
 _POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
 
 
-class GitHub:
+class BreakableSandbox:
     """The sandbox on its own port; it can fail, be slow, be frozen or be killed."""
 
     def __init__(self) -> None:
@@ -163,6 +163,16 @@ def process_tree(pid: int) -> list[int]:
     """Return a process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *map(int, children)]
+
+
+def find_workers(service: Running) -> list[int]:
+    """Return the worker processes of a supervisor."""
+    pids = []
+    for pid in process_tree(service.process.pid)[1:]:
+        with suppress(OSError):
+            if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                pids.append(pid)
+    return pids
 
 
 @contextmanager

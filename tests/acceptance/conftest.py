@@ -2,18 +2,25 @@
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.chromium import FAMILIES, running_chromium
+from tests.acceptance.chromium import FAMILIES
 from tests.acceptance.fault_checks import HEADING, Row, printed_at_end
 from tests.acceptance.image_proxy import ImageProxy
-from tests.acceptance.processes import Running, environment, prepared_data_dir, running
+from tests.acceptance.processes import (
+    Running,
+    environment,
+    prepared_data_dir,
+    reachable_dir,
+    running,
+)
 from tests.resources import RECORDINGS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +43,27 @@ def github() -> Iterator[Running]:
         yield sandbox
 
 
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Create an empty DATA_DIR."""
+    with reachable_dir() as folder:
+        yield folder
+
+
+@pytest.fixture
+def prepared_dir() -> Iterator[Path]:
+    """Create a DATA_DIR in which `serve` finds a database with all tables."""
+    with prepared_data_dir() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_dir() -> Iterator[Path]:
+    """Create a DATA_DIR with a database for all tests of a file."""
+    with prepared_data_dir() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="module", params=["rest", "graphql"])
 def service(request: pytest.FixtureRequest, github: Running) -> Iterator[Running]:
     """Run the service with and without a token: tests must pass either way."""
@@ -54,9 +82,8 @@ def service(request: pytest.FixtureRequest, github: Running) -> Iterator[Running
 
 
 @pytest.fixture(scope="module")
-def page() -> "Iterator[Page]":
-    with running_chromium() as browser:
-        yield browser.new_page()
+def page(browser: "Browser") -> "Page":
+    return browser.new_page()
 
 
 @pytest.fixture(scope="module")

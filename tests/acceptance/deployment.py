@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-unt
 from github_banners.messaging.events import PARTITIONS, TOPIC
 from github_banners.messaging.producer import KafkaProducer
 from github_banners.messaging.schemas import BannerEvent
-from tests.acceptance.breakable_backends import GitHub, Postgres
+from tests.acceptance.breakable_backends import BreakableSandbox, Postgres
 from tests.acceptance.processes import Running, environment, free_port, run, running
 from tests.integration.kafka_server import Broker, start_kafka
 
@@ -34,7 +34,7 @@ class Deployment:
     """
 
     folder: Path
-    github: GitHub
+    github: BreakableSandbox
     postgres: Postgres
     broker: Broker
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -139,7 +139,7 @@ def open_deployment(folder: Path, **settings: str) -> Iterator[Deployment]:
         broker = stack.enter_context(start_kafka(folder / "kafka"))
         if not isinstance(broker, Broker):
             pytest.skip("Java and Kafka's jars are missing, and librdkafka's mock can't be killed")
-        github, postgres = GitHub(), Postgres(folder)
+        github, postgres = BreakableSandbox(), Postgres(folder)
         for backend in (github, postgres):
             stack.callback(backend.close)
             backend.start()
@@ -155,7 +155,7 @@ def open_without_backends(folder: Path) -> Iterator[Deployment]:
     """Yield a deployment whose GitHub, PostgreSQL and broker refuse connections."""
     broker = Broker(folder / "kafka")
     broker.addresses = [f"127.0.0.1:{free_port()}"]
-    deployment = Deployment(folder, GitHub(), Postgres(folder), broker)
+    deployment = Deployment(folder, BreakableSandbox(), Postgres(folder), broker)
     try:
         yield deployment
     finally:

@@ -77,13 +77,13 @@ class FaultCheck:
 
     def row(self, *, recovered_after: float | None) -> Row:
         """Return the result; fail if a picture was broken or late."""
-        broken = [response for response in self._responses if not _is_in_time(response)]
+        broken = [response for response in self._responses if not is_in_time(response)]
         assert not broken, "\n".join(map(str, broken))
         slowest = max(response.seconds for response in self._responses)
         return Row(self._fault, len(self._responses), len(broken), slowest, recovered_after)
 
 
-def _is_in_time(response: ProxyResponse) -> bool:
+def is_in_time(response: ProxyResponse) -> bool:
     return response.is_picture and response.seconds <= MAX_PICTURE_SECONDS
 
 

@@ -140,7 +140,7 @@ def _prepared_database() -> Path:
     return folder / "postgresql"
 
 
-def processes_of(data_dir: Path) -> list[str]:
+def find_processes(data_dir: Path) -> list[str]:
     """Return the command lines of the processes with a folder in their arguments."""
     commands = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):

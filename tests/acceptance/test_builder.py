@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from github_banners.api.builder.words import languages, read_words
-from tests.acceptance.breakable_backends import GitHub
-from tests.acceptance.chromium import IN_A_BROWSER, running_chromium
+from tests.acceptance.breakable_backends import BreakableSandbox
+from tests.acceptance.chromium import IN_A_BROWSER
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 if TYPE_CHECKING:
@@ -48,15 +48,15 @@ TARGETS = """() => [...document.querySelectorAll(
 
 
 @pytest.fixture(scope="module")
-def github() -> Iterator[GitHub]:
-    resource = GitHub()
+def github() -> Iterator[BreakableSandbox]:
+    resource = BreakableSandbox()
     resource.start()
     yield resource
     resource.close()
 
 
 @contextmanager
-def serving(github: GitHub, **settings: str) -> Iterator[Running]:
+def serving(github: BreakableSandbox, **settings: str) -> Iterator[Running]:
     port = free_port()
     with reachable_dir() as folder:
         env = environment(
@@ -74,15 +74,9 @@ def serving(github: GitHub, **settings: str) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def service(github: GitHub) -> Iterator[Running]:
+def service(github: BreakableSandbox) -> Iterator[Running]:
     with serving(github) as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with running_chromium() as browser:
-        yield browser
 
 
 class Visit:
@@ -139,7 +133,7 @@ class Visit:
 
     def shown(self, ground: str = "light") -> dict[str, str]:
         """Return the query of a preview."""
-        return query_of(self.page.locator(f"#{ground}").get_attribute("src") or "")
+        return parse_url_query(self.page.locator(f"#{ground}").get_attribute("src") or "")
 
     def is_drawn(self, ground: str = "light") -> bool:
         picture = self.page.locator(f"#{ground}")
@@ -148,7 +142,7 @@ class Visit:
 
     @property
     def query(self) -> dict[str, str]:
-        return query_of(self.page.url)
+        return parse_url_query(self.page.url)
 
     @property
     def code(self) -> str:
@@ -163,7 +157,7 @@ class Visit:
         return [url for url in self.requested if "format=json" in url]
 
 
-def query_of(url: str) -> dict[str, str]:
+def parse_url_query(url: str) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
@@ -225,7 +219,7 @@ def test_builder_typing_without_enter_draws_after_pause(visits: Callable[..., Vi
     # The browser reads the icon again when the address changes.
     requested = [url for url in visit.requested[before:] if "icon" not in url]
     expected = [{"type": "auto", "format": "json"}, {"type": "default"}, {"type": "dark"}]
-    assert [query_of(url) for url in requested] == [
+    assert [parse_url_query(url) for url in requested] == [
         {"username": USER, **query} for query in expected
     ]
 
@@ -268,7 +262,11 @@ def test_builder_choices_change_pictures_code_and_address(visit: Visit) -> None:
     assert size == "420"
     (source, image) = re.findall(r'(?:srcset|src)="([^"]+)"', visit.code)
     for url, theme in ((image, "default"), (source, "dark")):
-        assert query_of(url.replace("&amp;", "&")) == {"username": USER, "type": theme, **chosen}
+        assert parse_url_query(url.replace("&amp;", "&")) == {
+            "username": USER,
+            "type": theme,
+            **chosen,
+        }
 
 
 def test_builder_shown_numbers_stand_in_order_of_choosing(visit: Visit) -> None:
@@ -334,7 +332,9 @@ def test_builder_layout_has_only_the_options_it_uses(visit: Visit) -> None:
     assert visit.query == {"username": USER, **expected}
 
 
-def test_builder_repository_is_named_corrected_and_copied(visit: Visit, github: GitHub) -> None:
+def test_builder_repository_is_named_corrected_and_copied(
+    visit: Visit, github: BreakableSandbox
+) -> None:
     repositories = httpx2.get(f"{github.url}/users/{USER}/repos?per_page=1").json()
     name = repositories[0]["name"].lower()
     page = visit.open(f"{START}&layout=repository&title=Mine")
@@ -456,7 +456,7 @@ def test_builder_reload_back_and_share_restore_choices(
     page = visit.open(address)
     shared = visit.query
     first = visit.shown()
-    assert shared == query_of(address)
+    assert shared == parse_url_query(address)
     assert first == {
         name: value
         for name, value in {**shared, "type": "nord-light"}.items()
@@ -625,7 +625,7 @@ def test_builder_mistake_is_corrected_by_one_click(
     visit: Visit, query: str, button: str, chosen: dict[str, str]
 ) -> None:
     page = visit.open(f"{START}&{query}")
-    assert visit.query == query_of(f"{START}&{query}")
+    assert visit.query == parse_url_query(f"{START}&{query}")
     correct = page.get_by_role("button", name=f"“{button}”")
     assert visit.is_drawn()
     correct.click()
@@ -692,7 +692,7 @@ def test_builder_invalid_login_is_explained(visit: Visit) -> None:
     assert visit.is_drawn()
 
 
-def test_builder_github_down_is_explained(visit: Visit, github: GitHub) -> None:
+def test_builder_github_down_is_explained(visit: Visit, github: BreakableSandbox) -> None:
     with github.failing("503"):
         visit.open("/?username=finn-forks")
     assert LIVE["unavailable"] in visit.problems
@@ -716,7 +716,9 @@ def test_builder_pending_numbers_are_requested_again(visit: Visit) -> None:
     assert "attempt" not in visit.code
 
 
-def test_builder_slow_first_fetch_replaces_explanation(visit: Visit, github: GitHub) -> None:
+def test_builder_slow_first_fetch_replaces_explanation(
+    visit: Visit, github: BreakableSandbox
+) -> None:
     with github.slow(2.8):
         visit.open("/?username=nameless-ned")
     assert "attempt" in visit.shown()
@@ -735,7 +737,7 @@ def test_builder_dead_service_is_reported(visit: Visit) -> None:
 # ---- Costs --------------------------------------------------------------------------------------
 
 
-def test_builder_ten_looks_fetch_one_user_once(visit: Visit, github: GitHub) -> None:
+def test_builder_ten_looks_fetch_one_user_once(visit: Visit, github: BreakableSandbox) -> None:
     def calls() -> int:
         counters = httpx2.get(github.url + "/_sandbox/calls").json()
         return int(counters["rest"] + counters["graphql"])
@@ -967,7 +969,7 @@ def test_builder_form_works_without_javascript(visits: Callable[..., Visit]) -> 
     code = visit.code
     match = re.fullmatch(r"!\[(.+)\]\((\S+)\)", code.strip())
     assert match is not None
-    assert query_of(match[2]) == {"username": USER, "type": "auto-nord", **chosen}
+    assert parse_url_query(match[2]) == {"username": USER, "type": "auto-nord", **chosen}
     assert visit.service.get(match[2].removeprefix(visit.service.url)).content.startswith(b"<svg")
     assert not page.locator("#copy").is_visible()
     page.goto(f"{START}&type=darkk")
@@ -978,7 +980,7 @@ def test_builder_form_works_without_javascript(visits: Callable[..., Visit]) -> 
 
 
 def test_builder_repository_is_drawn_without_javascript(
-    visits: Callable[..., Visit], github: GitHub
+    visits: Callable[..., Visit], github: BreakableSandbox
 ) -> None:
     visit = visits(java_script_enabled=False)
     name = httpx2.get(f"{github.url}/users/{USER}/repos?per_page=1").json()[0]["name"].lower()
@@ -1001,7 +1003,9 @@ def test_builder_repository_is_drawn_without_javascript(
     assert visit.shown()["show"] == "forks,repositories,followers"
 
 
-def test_builder_works_behind_a_path(github: GitHub, visits: Callable[..., Visit]) -> None:
+def test_builder_works_behind_a_path(
+    github: BreakableSandbox, visits: Callable[..., Visit]
+) -> None:
     with serving(github, PUBLIC_URL="https://example.org/gh") as service:
         visit = visits(service, permissions=["clipboard-read", "clipboard-write"])
         page = visit.open(f"/gh/?username={USER}")

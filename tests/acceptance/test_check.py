@@ -15,8 +15,6 @@ from tests.acceptance.fault_checks import post_banner
 from tests.acceptance.processes import (
     Running,
     environment,
-    prepared_data_dir,
-    reachable_dir,
     run,
     running,
 )
@@ -34,12 +32,6 @@ def declared(*options: str) -> list[str]:
 def github() -> Iterator[Running]:
     with running(*declared()) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    with reachable_dir() as folder:
-        yield folder
 
 
 def named(token: str) -> str:
@@ -170,15 +162,9 @@ def test_check_hides_token_quoted_by_server(command: list[str], data_dir: Path) 
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", output)
 
 
-@pytest.fixture
-def served_dir() -> Iterator[Path]:
-    with prepared_data_dir() as folder:
-        yield folder
-
-
 @pytest.mark.postgres
-def test_check_reports_database_of_running_service(github: Running, served_dir: Path) -> None:
-    env = environment(PORT="0", DATA_DIR=str(served_dir), GITHUB_API_URL=github.url)
+def test_check_reports_database_of_running_service(github: Running, prepared_dir: Path) -> None:
+    env = environment(PORT="0", DATA_DIR=str(prepared_dir), GITHUB_API_URL=github.url)
     with running("serve", env=env) as served:
         assert served.get("/readyz").status_code == 200
         result = run("check", env=env)
@@ -212,12 +198,12 @@ def exhaust(github: Running, token: str) -> None:
 
 
 @pytest.mark.postgres
-def test_exhausted_account_is_replaced_by_another(served_dir: Path) -> None:
+def test_exhausted_account_is_replaced_by_another(prepared_dir: Path) -> None:
     with running(*declared("--initial-budget", str(BUDGET))) as github:
         exhaust(github, "ghp_a")
         env = environment(
             PORT="0",
-            DATA_DIR=str(served_dir),
+            DATA_DIR=str(prepared_dir),
             GITHUB_TOKENS=ALL,
             GITHUB_API_URL=github.url,
             LOG_LEVEL="debug",

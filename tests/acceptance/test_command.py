@@ -11,19 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.acceptance.breakable_backends import process_tree
+from tests.acceptance.breakable_backends import find_workers
 from tests.acceptance.processes import (
     Running,
     environment,
+    find_processes,
     free_port,
     prepared_data_dir,
-    processes_of,
     reachable_dir,
     run,
     running,
@@ -48,9 +47,9 @@ def test_signal_ends_all_processes_with_code_0(number: int) -> None:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as service:
             assert service.get("/banners/preview?username=mia-maintains").status_code == 200
-            assert processes_of(folder)
+            assert find_processes(folder)
             assert service.stop(number) == 0
-        assert processes_of(folder) == []
+        assert find_processes(folder) == []
         assert not [line for line in service.errors if "Traceback" in line]
 
 
@@ -61,7 +60,7 @@ def test_sigkill_leaves_no_process_and_restart_works() -> None:
             first = service.get("/banners/preview?username=mia-maintains&format=json").json()
             until(lambda: _is_saved(service))
             service.stop(signal.SIGKILL)
-        until(lambda: processes_of(folder) == [])
+        until(lambda: find_processes(folder) == [])
         with running("serve", "--demo", env=env) as service:
             second = service.get("/banners/preview?username=mia-maintains&format=json").json()
             assert second["fetched_at"] == first["fetched_at"]
@@ -88,28 +87,18 @@ def test_workers_share_port_and_killed_worker_is_replaced() -> None:
         with running("serve", "--demo", "--workers", "2", env=env) as service:
             ports = (metrics_port, metrics_port + 1)
             until(lambda: all(map(is_answering, ports)))
-            killed, other = workers_of(service)
+            killed, other = find_workers(service)
             os.kill(killed, signal.SIGKILL)
-            until(lambda: len({killed, other, *workers_of(service)}) == 3)
+            until(lambda: len({killed, other, *find_workers(service)}) == 3)
             until(lambda: all(map(is_answering, ports)))
             for _ in range(20):
                 assert service.get("/banners/preview?username=mia-maintains").status_code == 200
-            workers = workers_of(service)
+            workers = find_workers(service)
             assert service.stop() == 0
         assert len(workers) == 2
         assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-        assert processes_of(folder) == []
+        assert find_processes(folder) == []
         assert not [line for line in service.errors if "Traceback" in line]
-
-
-def workers_of(service: Running) -> list[int]:
-    """Return the worker processes of a supervisor."""
-    pids = []
-    for pid in process_tree(service.process.pid)[1:]:
-        with suppress(OSError):
-            if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                pids.append(pid)
-    return pids
 
 
 def is_answering(port: int) -> bool:
@@ -206,7 +195,7 @@ def test_ctrl_c_under_make_ends_with_code_0() -> None:
         os.close(terminal)
         assert os.waitstatus_to_exitcode(status) == 0, output.decode()
         assert b"Interrupt" not in output
-        assert processes_of(folder) == []
+        assert find_processes(folder) == []
 
 
 def _read_until(terminal: int, words: bytes | None) -> bytes:
@@ -259,7 +248,7 @@ def test_signal_before_ready_ends_with_code_0(words: str) -> None:
             output += process.communicate(timeout=30)[1]
         assert process.returncode == 0, output
         assert "Traceback" not in output
-        until(lambda: processes_of(folder) == [])
+        until(lambda: find_processes(folder) == [])
 
 
 def test_storage_host_and_port_override_the_environment() -> None:

@@ -27,7 +27,7 @@ from tests.acceptance.compose_stack import (
     open_compose_stack,
     require_docker,
 )
-from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, Row, new_login, wait_until
+from tests.acceptance.fault_checks import Row, is_in_time, new_login, wait_until
 from tests.acceptance.image_proxy import ImageProxy, ProxyResponse
 from tests.acceptance.processes import reachable_dir
 
@@ -151,15 +151,11 @@ def check_fault(
 
 def _to_row(fault: str, load: BackgroundLoad, recovered_after: float) -> Row:
     """Return the result of a fault; fail if a picture was broken or late."""
-    broken = [response for response in load.responses if not _is_in_time(response)]
+    broken = [response for response in load.responses if not is_in_time(response)]
     slowest = max(response.seconds for response in load.responses)
     row = Row(fault, len(load.responses), len(broken), slowest, recovered_after)
     assert not broken, f"{row}\n" + "\n".join(map(str, broken[:10]))
     return row
-
-
-def _is_in_time(response: ProxyResponse) -> bool:
-    return response.is_picture and response.seconds <= MAX_PICTURE_SECONDS
 
 
 def all_is_well(stack: ComposeStack, proxy: ImageProxy) -> bool:
@@ -206,7 +202,7 @@ def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
         seconds = time.monotonic() - started
         time.sleep(2)
     assert stack.containers("gateway") != [before]
-    broken = [response for response in load.responses if not _is_in_time(response)]
+    broken = [response for response in load.responses if not is_in_time(response)]
     assert not [response for response in broken if response.status], broken[:10]
     assert len(broken) <= GATEWAY_BACK_SECONDS * REQUESTS_PER_SECOND
     slowest = max(response.seconds for response in load.responses)

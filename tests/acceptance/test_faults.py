@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.acceptance.breakable_backends import GitHub, Postgres, filled, small_disk
+from tests.acceptance.breakable_backends import BreakableSandbox, Postgres, filled, small_disk
 from tests.acceptance.fault_checks import (
     FaultCheck,
     Row,
@@ -36,8 +36,8 @@ from tests.acceptance.processes import (
     Running,
     copy_prepared_database,
     environment,
+    find_processes,
     prepared_data_dir,
-    processes_of,
     reachable_dir,
     running,
 )
@@ -62,10 +62,10 @@ REFUSALS = ("401", "rate-limited")
 
 
 @dataclass
-class Scene:
+class FaultHarness:
     """The backends that fail, and the services that must not."""
 
-    github: GitHub
+    github: BreakableSandbox
     postgres: Postgres
     services: dict[str, Running]
     settings: dict[str, str]
@@ -98,9 +98,9 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(proxy: ImageProxy, rows: list[Row]) -> Iterator[Scene]:
+def harness(proxy: ImageProxy, rows: list[Row]) -> Iterator[FaultHarness]:
     with reachable_dir() as folder, ExitStack() as stack:
-        github, postgres = GitHub(), Postgres(folder)
+        github, postgres = BreakableSandbox(), Postgres(folder)
         for backend in (github, postgres):
             stack.callback(backend.close)
             backend.start()
@@ -120,21 +120,21 @@ def scene(proxy: ImageProxy, rows: list[Row]) -> Iterator[Scene]:
             )
             for name, (soft, hard) in AGES.items()
         }
-        scene = Scene(github, postgres, services, settings, proxy, rows)
-        _fill(scene, folder)
-        yield scene
+        harness = FaultHarness(github, postgres, services, settings, proxy, rows)
+        _fill(harness, folder)
+        yield harness
 
 
-def _fill(scene: Scene, folder: Path) -> None:
+def _fill(harness: FaultHarness, folder: Path) -> None:
     """Fill all caches with one user and one banner, and PostgreSQL with more users."""
-    hard = scene.services["hard"]
+    hard = harness.services["hard"]
     assert post_banner(hard, KNOWN).status_code == 201
-    assert all(response.shows_numbers for response in scene.proxy.fetch_all(scene.cached_urls))
+    assert all(response.shows_numbers for response in harness.proxy.fetch_all(harness.cached_urls))
     urls = [preview_url(hard, f"dev-{number}") for number in range(1, 25)]
-    assert all(response.shows_numbers for response in scene.proxy.fetch_all(urls))
+    assert all(response.shows_numbers for response in harness.proxy.fetch_all(urls))
     stored = folder / "files" / "banners" / f"{KNOWN}-default.svg"
     wait_until(stored.exists, limit=60)
-    with psycopg.connect(scene.postgres.conninfo, autocommit=True) as database:
+    with psycopg.connect(harness.postgres.conninfo, autocommit=True) as database:
 
         def are_stored() -> bool:
             row = database.execute("select count(*) from users").fetchone()
@@ -144,88 +144,94 @@ def _fill(scene: Scene, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_github_error_breaks_no_picture(scene: Scene, failure: str) -> None:
+def test_github_error_breaks_no_picture(harness: FaultHarness, failure: str) -> None:
     # A request that hangs ends with its timeout, and is repeated two seconds later.
     extra_seconds = REQUEST_SECONDS + 2 if failure == "timeout" else 0
-    outage = scene.github.failing(failure)
+    outage = harness.github.failing(failure)
     _without_github(
-        scene, f"GitHub: {failure}", outage, recovers_within=RECOVERY_SECONDS + extra_seconds
+        harness, f"GitHub: {failure}", outage, recovers_within=RECOVERY_SECONDS + extra_seconds
     )
 
 
-def test_frozen_github_breaks_no_picture(scene: Scene) -> None:
-    _without_github(scene, "GitHub frozen", scene.github.frozen())
+def test_frozen_github_breaks_no_picture(harness: FaultHarness) -> None:
+    _without_github(harness, "GitHub frozen", harness.github.frozen())
 
 
-def test_killed_github_breaks_no_picture(scene: Scene) -> None:
-    _without_github(scene, "GitHub refuses connections", scene.github.killed())
+def test_killed_github_breaks_no_picture(harness: FaultHarness) -> None:
+    _without_github(harness, "GitHub refuses connections", harness.github.killed())
 
 
 def _without_github(
-    scene: Scene,
+    harness: FaultHarness,
     fault: str,
     outage: AbstractContextManager[None],
     *,
     recovers_within: float = RECOVERY_SECONDS,
 ) -> None:
-    fresh, unknown_login = scene.fresh, new_login()
-    fault_check = FaultCheck(fault, scene.proxy, seconds=FAULT_SECONDS)
+    fresh, unknown_login = harness.fresh, new_login()
+    fault_check = FaultCheck(fault, harness.proxy, seconds=FAULT_SECONDS)
     with outage:
-        fault_check.expect_numbers(*scene.cached_urls, preview_url(fresh, scene.stored_login()))
-        old = preview_url(scene.services["hard"], KNOWN)
+        fault_check.expect_numbers(*harness.cached_urls, preview_url(fresh, harness.stored_login()))
+        old = preview_url(harness.services["hard"], KNOWN)
         wait_until(lambda: fault_check.expect_numbers(old)[0].is_dated, limit=60)
         fault_check.fetch(preview_url(fresh, unknown_login), preview_url(fresh, missing_login()))
         crowd = [preview_url(fresh, login) for login in (new_login(), new_login(), missing_login())]
-        fault_check.fetch_repeatedly(*scene.cached_urls, preview_url(fresh, unknown_login), *crowd)
+        fault_check.fetch_repeatedly(
+            *harness.cached_urls, preview_url(fresh, unknown_login), *crowd
+        )
         assert post_banner(fresh, KNOWN).status_code == 200
         assert post_banner(fresh, unknown_login).status_code == 503
     recovered_after = wait_until(
         lambda: (
-            is_healthy(fresh, scene.proxy, unknown_login, new_login())
-            and is_healthy(scene.services["hard"], scene.proxy, KNOWN)
+            is_healthy(fresh, harness.proxy, unknown_login, new_login())
+            and is_healthy(harness.services["hard"], harness.proxy, KNOWN)
         ),
         limit=recovers_within,
     )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_killed_postgresql_breaks_no_picture(scene: Scene) -> None:
-    _without_postgres(scene, "PostgreSQL killed, then restarted", scene.postgres.killed())
+def test_killed_postgresql_breaks_no_picture(harness: FaultHarness) -> None:
+    _without_postgres(harness, "PostgreSQL killed, then restarted", harness.postgres.killed())
 
 
-def test_frozen_postgresql_breaks_no_picture(scene: Scene) -> None:
-    _without_postgres(scene, "PostgreSQL frozen", scene.postgres.frozen())
+def test_frozen_postgresql_breaks_no_picture(harness: FaultHarness) -> None:
+    _without_postgres(harness, "PostgreSQL frozen", harness.postgres.frozen())
 
 
-def _without_postgres(scene: Scene, fault: str, outage: AbstractContextManager[None]) -> None:
-    fresh, unknown_login = scene.fresh, new_login()
-    fault_check = FaultCheck(fault, scene.proxy, seconds=FAULT_SECONDS)
+def _without_postgres(
+    harness: FaultHarness, fault: str, outage: AbstractContextManager[None]
+) -> None:
+    fresh, unknown_login = harness.fresh, new_login()
+    fault_check = FaultCheck(fault, harness.proxy, seconds=FAULT_SECONDS)
     with outage:
-        fault_check.expect_numbers(*scene.cached_urls)
+        fault_check.expect_numbers(*harness.cached_urls)
         fault_check.expect_numbers(
-            preview_url(fresh, scene.stored_login()), preview_url(fresh, unknown_login)
+            preview_url(fresh, harness.stored_login()), preview_url(fresh, unknown_login)
         )
         [unknown] = fault_check.fetch(preview_url(fresh, missing_login()))
         assert unknown.description == "user doesn't exist"
         seen_never = [preview_url(fresh, new_login()) for _ in range(5)]
         fault_check.fetch_repeatedly(
-            *scene.cached_urls, *seen_never, preview_url(fresh, missing_login())
+            *harness.cached_urls, *seen_never, preview_url(fresh, missing_login())
         )
         assert post_banner(fresh, unknown_login).status_code == 503
         assert fresh.get("/readyz").json() == {"status": "ready", "degraded": ["database"]}
     recovered_after = wait_until(
-        lambda: is_healthy(fresh, scene.proxy, unknown_login, new_login()), limit=RECOVERY_SECONDS
+        lambda: is_healthy(fresh, harness.proxy, unknown_login, new_login()), limit=RECOVERY_SECONDS
     )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
-def test_start_without_github_serves_explanations_until_it_is_up(scene: Scene, outage: str) -> None:
-    outage_context = getattr(scene.github, outage)()
-    fault_check = FaultCheck(f"started with GitHub {outage}", scene.proxy, seconds=0)
+def test_start_without_github_serves_explanations_until_it_is_up(
+    harness: FaultHarness, outage: str
+) -> None:
+    outage_context = getattr(harness.github, outage)()
+    fault_check = FaultCheck(f"started with GitHub {outage}", harness.proxy, seconds=0)
     with ExitStack() as stack:
         with outage_context:
-            late = stack.enter_context(scene.late_service())
+            late = stack.enter_context(harness.late_service())
             fault_check.expect_numbers(late.url + BANNER, preview_url(late, KNOWN))
             fault_check.fetch_repeatedly(
                 preview_url(late, new_login()),
@@ -233,18 +239,18 @@ def test_start_without_github_serves_explanations_until_it_is_up(scene: Scene, o
                 late.url + BANNER,
             )
         recovered_after = wait_until(
-            lambda: is_healthy(late, scene.proxy, new_login(), KNOWN), limit=RECOVERY_SECONDS
+            lambda: is_healthy(late, harness.proxy, new_login(), KNOWN), limit=RECOVERY_SECONDS
         )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
-def test_start_without_postgresql_works_once_it_is_up(scene: Scene, outage: str) -> None:
-    outage_context = getattr(scene.postgres, outage)()
-    fault_check = FaultCheck(f"started with PostgreSQL {outage}", scene.proxy, seconds=0)
+def test_start_without_postgresql_works_once_it_is_up(harness: FaultHarness, outage: str) -> None:
+    outage_context = getattr(harness.postgres, outage)()
+    fault_check = FaultCheck(f"started with PostgreSQL {outage}", harness.proxy, seconds=0)
     with ExitStack() as stack:
         with outage_context:
-            late = stack.enter_context(scene.late_service())
+            late = stack.enter_context(harness.late_service())
             fault_check.expect_numbers(late.url + BANNER, preview_url(late, KNOWN))
             fault_check.expect_numbers(preview_url(late, new_login()))
             fault_check.fetch_repeatedly(
@@ -254,49 +260,49 @@ def test_start_without_postgresql_works_once_it_is_up(scene: Scene, outage: str)
             )
             assert post_banner(late, KNOWN).status_code == 503
         recovered_after = wait_until(
-            lambda: is_healthy(late, scene.proxy, new_login(), KNOWN), limit=RECOVERY_SECONDS
+            lambda: is_healthy(late, harness.proxy, new_login(), KNOWN), limit=RECOVERY_SECONDS
         )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_all_backends_down_breaks_no_picture(scene: Scene) -> None:
+def test_all_backends_down_breaks_no_picture(harness: FaultHarness) -> None:
     fault_check = FaultCheck(
-        "GitHub hangs, PostgreSQL killed; also started", scene.proxy, seconds=0
+        "GitHub hangs, PostgreSQL killed; also started", harness.proxy, seconds=0
     )
     with ExitStack() as stack:
-        with scene.github.frozen(), scene.postgres.killed():
-            fault_check.expect_numbers(*scene.cached_urls)
-            late = stack.enter_context(scene.late_service())
+        with harness.github.frozen(), harness.postgres.killed():
+            fault_check.expect_numbers(*harness.cached_urls)
+            late = stack.enter_context(harness.late_service())
             fault_check.expect_numbers(late.url + BANNER)
             unknown = [preview_url(late, login) for login in (KNOWN, new_login(), missing_login())]
             fault_check.fetch_repeatedly(
-                *scene.cached_urls, *unknown, preview_url(scene.fresh, new_login())
+                *harness.cached_urls, *unknown, preview_url(harness.fresh, new_login())
             )
             assert post_banner(late, KNOWN).status_code == 503
-            with scene.late_service() as another:
+            with harness.late_service() as another:
                 fault_check.fetch(preview_url(another, new_login()))
                 assert another.stop() == 0
         recovered_after = wait_until(
             lambda: (
-                is_healthy(late, scene.proxy, new_login(), KNOWN)
-                and is_healthy(scene.fresh, scene.proxy, new_login(), KNOWN)
+                is_healthy(late, harness.proxy, new_login(), KNOWN)
+                and is_healthy(harness.fresh, harness.proxy, new_login(), KNOWN)
             ),
             limit=RECOVERY_SECONDS,
         )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def _embedded(scene: Scene, data_dir: Path) -> dict[str, str]:
+def _embedded(harness: FaultHarness, data_dir: Path) -> dict[str, str]:
     """Return the settings of a service with an embedded PostgreSQL."""
-    own = {name: value for name, value in scene.settings.items() if "PG" not in name}
+    own = {name: value for name, value in harness.settings.items() if "PG" not in name}
     own = {name: value for name, value in own.items() if not name.startswith(("DB_", "POSTGRES_"))}
     return {**own, "DATA_DIR": str(data_dir)}
 
 
-def test_killed_embedded_postgresql_is_restarted(scene: Scene) -> None:
-    fault_check = FaultCheck("embedded PostgreSQL dies by itself", scene.proxy, seconds=0)
+def test_killed_embedded_postgresql_is_restarted(harness: FaultHarness) -> None:
+    fault_check = FaultCheck("embedded PostgreSQL dies by itself", harness.proxy, seconds=0)
     with prepared_data_dir() as folder:
-        env = environment(**_embedded(scene, folder))
+        env = environment(**_embedded(harness, folder))
         with running("serve", env=env) as served:
             assert post_banner(served, KNOWN).status_code == 201
             urls = [preview_url(served, KNOWN), served.url + BANNER]
@@ -309,19 +315,20 @@ def test_killed_embedded_postgresql_is_restarted(scene: Scene) -> None:
                 *urls, preview_url(served, new_login()), preview_url(served, missing_login())
             )
             recovered_after = wait_until(
-                lambda: is_healthy(served, scene.proxy, KNOWN, new_login()), limit=RECOVERY_SECONDS
+                lambda: is_healthy(served, harness.proxy, KNOWN, new_login()),
+                limit=RECOVERY_SECONDS,
             )
             assert served.stop() == 0
-        assert processes_of(folder) == []
+        assert find_processes(folder) == []
         assert not [line for line in served.errors if "Traceback" in line]
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_full_disk_of_embedded_postgresql_breaks_no_picture(scene: Scene) -> None:
-    fault_check = FaultCheck("disk full under the embedded PostgreSQL", scene.proxy, seconds=0)
+def test_full_disk_of_embedded_postgresql_breaks_no_picture(harness: FaultHarness) -> None:
+    fault_check = FaultCheck("disk full under the embedded PostgreSQL", harness.proxy, seconds=0)
     with reachable_dir() as folder, small_disk(folder / "disk", size_bytes=160 << 20) as disk:
         copy_prepared_database(disk / "postgresql")
-        env = environment(**_embedded(scene, disk))
+        env = environment(**_embedded(harness, disk))
         with running("serve", env=env) as served:
             assert post_banner(served, KNOWN).status_code == 201
             urls = [preview_url(served, KNOWN), served.url + BANNER]
@@ -334,15 +341,16 @@ def test_full_disk_of_embedded_postgresql_breaks_no_picture(scene: Scene) -> Non
                 fault_check.expect_numbers(*urls, *unknown)
                 fault_check.fetch_repeatedly(*urls, preview_url(served, missing_login()))
             recovered_after = wait_until(
-                lambda: is_healthy(served, scene.proxy, KNOWN, new_login()), limit=RECOVERY_SECONDS
+                lambda: is_healthy(served, harness.proxy, KNOWN, new_login()),
+                limit=RECOVERY_SECONDS,
             )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_full_disk_of_banners_breaks_no_picture(scene: Scene) -> None:
-    fault_check = FaultCheck("disk full under the banners", scene.proxy, seconds=0)
+def test_full_disk_of_banners_breaks_no_picture(harness: FaultHarness) -> None:
+    fault_check = FaultCheck("disk full under the banners", harness.proxy, seconds=0)
     with prepared_data_dir() as folder, small_disk(folder / "disk", size_bytes=256 << 10) as disk:
-        env = environment(BANNERS_STORAGE_URL=disk.as_uri(), **_embedded(scene, folder))
+        env = environment(BANNERS_STORAGE_URL=disk.as_uri(), **_embedded(harness, folder))
         with running("serve", env=env) as served:
             with filled(disk):
                 logins = [new_login() for _ in range(3)]
@@ -358,12 +366,12 @@ def test_full_disk_of_banners_breaks_no_picture(scene: Scene) -> None:
             recovered_after = wait_until(
                 lambda: {path.name for path in disk.iterdir()} == {".locks", *files}, limit=60
             )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_outage_logs_few_lines(scene: Scene) -> None:
+def test_outage_logs_few_lines(harness: FaultHarness) -> None:
     """The faults above logged one line for each outage, and no error."""
-    for service in scene.services.values():
+    for service in harness.services.values():
         events = [json.loads(line) for line in service.errors]
         assert [event for event in events if event["level"] == "error"] == []
         counts = Counter(event["event"] for event in events)
@@ -372,16 +380,18 @@ def test_outage_logs_few_lines(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_rejected_tokens_are_reported_and_break_no_picture(scene: Scene, refusal: str) -> None:
+def test_rejected_tokens_are_reported_and_break_no_picture(
+    harness: FaultHarness, refusal: str
+) -> None:
     """The account is blocked for half a minute or as long as GitHub says; only the long run waits."""
     fault_check = FaultCheck(
-        f"GitHub: {refusal}", scene.proxy, seconds=FAULT_SECONDS if IS_LONG else 0
+        f"GitHub: {refusal}", harness.proxy, seconds=FAULT_SECONDS if IS_LONG else 0
     )
-    with scene.late_service() as late:
+    with harness.late_service() as late:
         fault_check.expect_numbers(preview_url(late, KNOWN), late.url + BANNER)
-        with scene.github.failing(refusal):
+        with harness.github.failing(refusal):
             fault_check.expect_numbers(preview_url(late, KNOWN), late.url + BANNER)
-            fault_check.expect_numbers(preview_url(late, scene.stored_login()))
+            fault_check.expect_numbers(preview_url(late, harness.stored_login()))
             fault_check.fetch_repeatedly(
                 late.url + BANNER,
                 preview_url(late, new_login()),
@@ -389,14 +399,14 @@ def test_rejected_tokens_are_reported_and_break_no_picture(scene: Scene, refusal
             )
             assert post_banner(late, new_login()).status_code == 503
         fault_check.expect_numbers(
-            preview_url(late, KNOWN), preview_url(late, scene.stored_login())
+            preview_url(late, KNOWN), preview_url(late, harness.stored_login())
         )
         recovered_after = None
         if IS_LONG and refusal == "401":
             recovered_after = wait_until(
-                lambda: is_healthy(late, scene.proxy, new_login(), KNOWN), limit=PAUSE_SECONDS
+                lambda: is_healthy(late, harness.proxy, new_login(), KNOWN), limit=PAUSE_SECONDS
             )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 def _server_pid(data_dir: Path, *, other_than: int = 0) -> int:

@@ -5,32 +5,25 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.fault_checks import new_login, post_banner, wait_until
-from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
+from tests.acceptance.processes import Running, environment, run, running
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
-    with prepared_data_dir() as folder:
-        yield folder
-
-
-@pytest.fixture
-def env(data_dir: Path, github: Running) -> dict[str, str]:
+def env(prepared_dir: Path, github: Running) -> dict[str, str]:
     return environment(
-        PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL=github.url, GITHUB_TOKENS="ghp_sandbox"
+        PORT="0", DATA_DIR=str(prepared_dir), GITHUB_API_URL=github.url, GITHUB_TOKENS="ghp_sandbox"
     )
 
 
-def stored(data_dir: Path, login: str) -> bytes:
-    return (data_dir / "files" / "banners" / f"{login}-default.svg").read_bytes()
+def stored(prepared_dir: Path, login: str) -> bytes:
+    return (prepared_dir / "files" / "banners" / f"{login}-default.svg").read_bytes()
 
 
 def run_on_terminal(reply: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
@@ -51,11 +44,13 @@ def run_on_terminal(reply: str, *arguments: str, env: dict[str, str]) -> tuple[i
     return process.returncode, output
 
 
-def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[str, str]) -> None:
+def test_forget_beside_a_running_serve_and_after_it(
+    prepared_dir: Path, env: dict[str, str]
+) -> None:
     login = new_login()
     with running("serve", env=env) as service:
         assert post_banner(service, login).status_code == 201
-        assert b"<!-- version " in stored(data_dir, login)
+        assert b"<!-- version " in stored(prepared_dir, login)
         shown = run("forget", login.upper(), "--dry-run", env=env)
         assert (shown.returncode, shown.stderr) == (0, "")
         assert re.search(r"permanent banners +1\n", shown.stdout)
@@ -68,12 +63,12 @@ def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[st
         assert (code, "1 banner," in output, "1 picture." in output) == (0, True, True)
         assert "Kafka" not in output
         wait_until(lambda: service.get(f"/banners/{login}-default").status_code == 404, limit=10)
-        tombstone = stored(data_dir, login)
+        tombstone = stored(prepared_dir, login)
         assert b"<!-- removed at version " in tombstone
 
         # Without `--deny`, a new request starts anew.
         assert post_banner(service, login).status_code == 201
-        assert b"<!-- version " in stored(data_dir, login)
+        assert b"<!-- version " in stored(prepared_dir, login)
         denied = run("forget", login, "--yes", "--deny", env=env)
         assert f"Denied from now on: {login}" in denied.stdout
         wait_until(lambda: post_banner(service, login).status_code == 403, limit=10)
@@ -81,14 +76,16 @@ def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[st
         wait_until(lambda: post_banner(service, login).status_code == 201, limit=10)
     last = run("forget", login, "--yes", env=env)
     assert (last.returncode, last.stderr) == (0, "")
-    assert b"<!-- removed at version " in stored(data_dir, login)
+    assert b"<!-- removed at version " in stored(prepared_dir, login)
     again = run("forget", login, "--yes", env=env)
     assert (again.returncode, again.stdout) == (1, f"Nothing is stored of {login}.\n")
 
 
-def test_forget_with_wrong_settings_says_what_to_set(data_dir: Path, env: dict[str, str]) -> None:
+def test_forget_with_wrong_settings_says_what_to_set(
+    prepared_dir: Path, env: dict[str, str]
+) -> None:
     wrong = {
-        "there is no database in": {"DATA_DIR": str(data_dir / "nowhere")},
+        "there is no database in": {"DATA_DIR": str(prepared_dir / "nowhere")},
         "PostgreSQL at 127.0.0.1:1 can't be used": {
             "DB_HOST": "127.0.0.1",
             "PGPORT": "1",

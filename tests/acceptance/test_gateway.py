@@ -12,7 +12,7 @@ import pytest
 from github_banners.drawing import explain
 from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
-from tests.acceptance.breakable_backends import GitHub, frozen
+from tests.acceptance.breakable_backends import BreakableSandbox, frozen
 from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
 from tests.acceptance.gateway import Gateway, real_ip_directives
 from tests.acceptance.image_proxy import ImageProxy
@@ -36,15 +36,15 @@ METRICS = 'banners_requests_total{call="GET /banners/preview",status="200"}'
 
 
 @pytest.fixture(scope="module")
-def github() -> Iterator[GitHub]:
-    resource = GitHub()
+def github() -> Iterator[BreakableSandbox]:
+    resource = BreakableSandbox()
     resource.start()
     yield resource
     resource.close()
 
 
 @pytest.fixture(scope="module")
-def service(github: GitHub) -> Iterator[Running]:
+def service(github: BreakableSandbox) -> Iterator[Running]:
     with prepared_data_dir() as folder:
         env = environment(
             PORT="0",
@@ -173,7 +173,9 @@ def test_gateway_forwards_path_unchanged(gateway: Gateway, path: str) -> None:
     assert response.headers["content-type"].startswith("application/json")
 
 
-def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github: GitHub) -> None:
+def test_gateway_waits_longer_for_json_than_for_images(
+    gateway: Gateway, github: BreakableSandbox
+) -> None:
     with github.slow(3.5):
         paths = [
             f"/banners/preview?username={new_login()}&format={form}" for form in ("json", "JSON")
@@ -213,7 +215,7 @@ def test_gateway_sends_explanation_to_image_clients_only(gateway: Gateway) -> No
     assert renamed.headers["content-type"].startswith("image/svg+xml")
 
 
-def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub) -> None:
+def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: BreakableSandbox) -> None:
     path = f"/banners/preview?username={new_login()}"
     with github.failing("502"):
         for _ in range(2):

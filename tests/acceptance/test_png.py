@@ -277,17 +277,17 @@ def create_banner(service: Running, **options: str) -> str:
     return url
 
 
-def children_of(parent: int) -> list[int]:
+def find_children(parent: int) -> list[int]:
     """Return the child processes of a process."""
     children = Path("/proc").glob(f"{parent}/task/*/children")
     return [int(pid) for entry in children for pid in entry.read_text().split()]
 
 
-def workers_of(parent: int) -> list[int]:
+def find_png_workers(parent: int) -> list[int]:
     """Return the PNG workers of a process."""
     return [
         pid
-        for pid in children_of(parent)
+        for pid in find_children(parent)
         if b"serving.worker_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
@@ -356,10 +356,10 @@ def test_explanation_of_png_request_is_png(service: Running, path: str) -> None:
 def test_killed_png_worker_is_replaced(service: Running) -> None:
     path = "/banners/preview?username=camelcleo&format=png&title="
     assert service.get(path + "first").headers["content-type"] == "image/png"
-    (before,) = workers_of(service.process.pid)
+    (before,) = find_png_workers(service.process.pid)
     os.kill(before, signal.SIGKILL)
     types = [service.get(f"{path}{number}").headers["content-type"] for number in ("a", "b")]
-    (after,) = workers_of(service.process.pid)
+    (after,) = find_png_workers(service.process.pid)
     assert after != before
     # Requests to the killed worker got a picture, too.
     assert types[0] in {"image/png", "image/svg+xml; charset=utf-8"}
@@ -422,14 +422,14 @@ def test_png_worker_ends_with_its_parent(github: Running, number: signal.Signals
     with prepared_data_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", "--workers", "2", env=environment(**settings)) as service:
-            processes = children_of(service.process.pid)
-            assert not any(map(workers_of, processes))
+            processes = find_children(service.process.pid)
+            assert not any(map(find_png_workers, processes))
             path = "/banners/preview?username=mia-maintains&format=png&title="
             for index in range(8):
                 assert service.get(f"{path}{index}").headers["content-type"] == "image/png"
-            drawing = [pid for process in processes for pid in workers_of(process)]
+            drawing = [pid for process in processes for pid in find_png_workers(process)]
             assert drawing
-            assert all(len(workers_of(process)) <= 1 for process in processes)
+            assert all(len(find_png_workers(process)) <= 1 for process in processes)
             started = time.monotonic()
             service.stop(number)
             while any(Path(f"/proc/{pid}").exists() for pid in drawing):

@@ -8,7 +8,6 @@ refused connection is no loss: nothing was sent, and a client or a gateway tries
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.acceptance.breakable_backends import find_workers
 from tests.acceptance.processes import (
     Running,
     environment,
@@ -137,22 +137,13 @@ def test_service_shutdown_loses_no_request(name: str) -> None:
     assert load.lost == []
 
 
-def workers_of(service: Running) -> list[int]:
-    """Return the processes that serve, found by their command line."""
-    children = subprocess.run(
-        ["pgrep", "-f", "-P", str(service.process.pid), "github_banners worker"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return [int(pid) for pid in children.stdout.split()]
-
-
 async def end_worker_under_load(service: Running, number: signal.Signals) -> Load:
     load = Load(service.url, PICTURE)
     loading = await load.begin()
-    before = workers_of(service)
+    before = find_workers(service)
     os.kill(before[0], number)
     async with asyncio.timeout(30):
-        while len({*before, *workers_of(service)}) < 3:  # noqa: ASYNC110 - a process starts it
+        while len({*before, *find_workers(service)}) < 3:  # noqa: ASYNC110 - a process starts it
             await asyncio.sleep(0.1)
     # The new process receives requests, too.
     await asyncio.sleep(1)
@@ -172,7 +163,7 @@ def test_worker_shutdown_disturbs_no_other_connection(number: signal.Signals) ->
     ):
         assert service.get(PICTURE).status_code == 200
         load = asyncio.run(end_worker_under_load(service, number))
-        assert len(workers_of(service)) == 2
+        assert len(find_workers(service)) == 2
     assert load.refused == 0
     assert load.answered > CLIENTS
     # A killed process loses the connections that it had accepted, and no others.

@@ -41,7 +41,7 @@ KNOWN = "mia-maintains"
 
 
 @dataclass
-class Scene:
+class BucketHarness:
     """Two processes of `serve` that share a database and a bucket, and the bucket's faults."""
 
     served: Running
@@ -55,7 +55,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(s3_proxy: S3FaultProxy, rows: list[Row], proxy: ImageProxy) -> Iterator[Scene]:
+def harness(s3_proxy: S3FaultProxy, rows: list[Row], proxy: ImageProxy) -> Iterator[BucketHarness]:
     bucket = BucketBackend(s3_proxy)
     with ExitStack() as stack:
         github = stack.enter_context(running("sandbox", "--port", "0"))
@@ -70,73 +70,73 @@ def scene(s3_proxy: S3FaultProxy, rows: list[Row], proxy: ImageProxy) -> Iterato
             **bucket.environment,
         )
         served = stack.enter_context(running("serve", "--workers", "2", env=env))
-        yield Scene(served, bucket, proxy, rows)
+        yield BucketHarness(served, bucket, proxy, rows)
 
 
-def test_new_banner_is_stored_in_the_bucket(scene: Scene) -> None:
-    assert post_banner(scene.served, KNOWN).status_code == 201
-    wait_until(lambda: scene.stored(KNOWN) is not None, limit=10)
-    stored = scene.stored(KNOWN)
+def test_new_banner_is_stored_in_the_bucket(harness: BucketHarness) -> None:
+    assert post_banner(harness.served, KNOWN).status_code == 201
+    wait_until(lambda: harness.stored(KNOWN) is not None, limit=10)
+    stored = harness.stored(KNOWN)
     assert stored is not None
     assert b"<svg" in stored.body
-    assert is_healthy(scene.served, scene.proxy, KNOWN)
+    assert is_healthy(harness.served, harness.proxy, KNOWN)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_breaks_no_picture_and_what_is_missing_is_stored_later(
-    scene: Scene, fault: S3Fault
+    harness: BucketHarness, fault: S3Fault
 ) -> None:
-    fault_check = FaultCheck(f"S3: {fault}", scene.proxy, seconds=FAULT_SECONDS)
-    scene.bucket.proxy.choose_fault = always(fault)
+    fault_check = FaultCheck(f"S3: {fault}", harness.proxy, seconds=FAULT_SECONDS)
+    harness.bucket.proxy.choose_fault = always(fault)
     login = new_login()
     try:
-        assert post_banner(scene.served, login).status_code == 201
-        _check_pictures(scene, fault_check, login)
+        assert post_banner(harness.served, login).status_code == 201
+        _check_pictures(harness, fault_check, login)
     finally:
-        scene.bucket.come_back()
-    _check_recovery(scene, fault_check, login)
+        harness.bucket.come_back()
+    _check_recovery(harness, fault_check, login)
 
 
-def test_killed_server_breaks_no_picture(scene: Scene, s3_server: S3Server) -> None:
-    fault_check = FaultCheck("S3: killed", scene.proxy, seconds=FAULT_SECONDS)
+def test_killed_server_breaks_no_picture(harness: BucketHarness, s3_server: S3Server) -> None:
+    fault_check = FaultCheck("S3: killed", harness.proxy, seconds=FAULT_SECONDS)
     login = new_login()
     s3_server.kill()
     try:
-        assert post_banner(scene.served, login).status_code == 201
-        _check_pictures(scene, fault_check, login)
+        assert post_banner(harness.served, login).status_code == 201
+        _check_pictures(harness, fault_check, login)
     finally:
         s3_server.restart()
-    _check_recovery(scene, fault_check, login)
+    _check_recovery(harness, fault_check, login)
 
 
-def _check_pictures(scene: Scene, fault_check: FaultCheck, login: str) -> None:
-    url = scene.served.url
+def _check_pictures(harness: BucketHarness, fault_check: FaultCheck, login: str) -> None:
+    url = harness.served.url
     fault_check.expect_numbers(f"{url}/banners/{KNOWN}-default", f"{url}/banners/{login}-default")
-    fault_check.expect_numbers(preview_url(scene.served, new_login()))
+    fault_check.expect_numbers(preview_url(harness.served, new_login()))
     fault_check.fetch_repeatedly(
         f"{url}/banners/{login}-default.svg",
         f"{url}/banners/{missing_login()}-default",
-        preview_url(scene.served, KNOWN),
-        preview_url(scene.served, missing_login()),
+        preview_url(harness.served, KNOWN),
+        preview_url(harness.served, missing_login()),
     )
 
 
-def _check_recovery(scene: Scene, fault_check: FaultCheck, login: str) -> None:
+def _check_recovery(harness: BucketHarness, fault_check: FaultCheck, login: str) -> None:
     recovered_after = wait_until(
         lambda: (
-            is_healthy(scene.served, scene.proxy, KNOWN, new_login())
-            and scene.stored(login) is not None
+            is_healthy(harness.served, harness.proxy, KNOWN, new_login())
+            and harness.stored(login) is not None
         ),
         limit=RECOVERY_SECONDS,
     )
-    scene.rows.append(fault_check.row(recovered_after=recovered_after))
+    harness.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_services_log_no_errors_and_no_secret(scene: Scene) -> None:
+def test_services_log_no_errors_and_no_secret(harness: BucketHarness) -> None:
     """The faults above are not errors of ours."""
-    text = "\n".join(scene.served.errors)
+    text = "\n".join(harness.served.errors)
     assert '"level":"error"' not in text.replace('": "', '":"')
-    assert scene.bucket.environment["AWS_SECRET_ACCESS_KEY"] not in text
+    assert harness.bucket.environment["AWS_SECRET_ACCESS_KEY"] not in text
 
 
 def test_storage_service_starts_without_the_server_and_says_so(bucket: BucketBackend) -> None:

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
 
-from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
+from tests.acceptance.processes import Running, environment, run, running
+from tests.svg_text import read_description
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 
@@ -20,28 +20,22 @@ RELOAD_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with prepared_data_dir() as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def github() -> Iterator[Running]:
     with running("sandbox", "--port", "0") as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
-def users(folder: Path) -> Path:
-    return folder / "users"
+def users(shared_dir: Path) -> Path:
+    return shared_dir / "users"
 
 
 @pytest.fixture(scope="module")
-def service(folder: Path, github: Running, users: Path) -> Iterator[Running]:
+def service(shared_dir: Path, github: Running, users: Path) -> Iterator[Running]:
     users.write_text(f"{MIA.upper()}  # who asked\n{POLLY}\numbra-labs\n")
     env = environment(
         PORT="0",
-        DATA_DIR=str(folder),
+        DATA_DIR=str(shared_dir),
         GITHUB_API_URL=github.url,
         ALLOWED_USERS_FILE=str(users),
         DENIED_USERS=f"{POLLY}, dev-1",
@@ -60,16 +54,12 @@ def requests_sent(github: Running) -> int:
     return sum(calls.values())
 
 
-def description_in(response: httpx2.Response) -> str | None:
-    return ET.fromstring(response.content).findtext("{http://www.w3.org/2000/svg}desc")
-
-
 def is_explanation(response: httpx2.Response) -> bool:
     is_svg = response.headers["content-type"].startswith("image/svg+xml")
     return (
         response.status_code == 200
         and is_svg
-        and description_in(response) == NOT_SERVED["error"]
+        and read_description(response.content) == NOT_SERVED["error"]
         and response.headers["cache-control"] == "public, max-age=60"
     )
 
@@ -169,11 +159,11 @@ def test_invalid_file_keeps_the_list_and_is_logged_once(service: Running, users:
     users.write_text(before)
 
 
-def test_check_counts_the_lists(folder: Path, github: Running) -> None:
-    listed = folder / "listed"
+def test_check_counts_the_lists(shared_dir: Path, github: Running) -> None:
+    listed = shared_dir / "listed"
     listed.write_text("ada\nADA\ngrace\n")
     env = environment(
-        DATA_DIR=str(folder),
+        DATA_DIR=str(shared_dir),
         GITHUB_API_URL=github.url,
         ALLOWED_USERS_FILE=str(listed),
         DENIED_USERS="bob",

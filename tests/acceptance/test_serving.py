@@ -74,7 +74,7 @@ def test_head_returns_headers_of_get(service: Running) -> None:
             assert head.headers[name] == got.headers[name]
         # `max-age` falls every second.
         pattern = re.compile(r"max-age=(\d+)")
-        policies = [each.headers["cache-control"] for each in (got, head)]
+        policies = [response.headers["cache-control"] for response in (got, head)]
         assert pattern.sub("", policies[0]) == pattern.sub("", policies[1])
         if ages := [int(age) for policy in policies for age in pattern.findall(policy)]:
             assert 0 <= ages[0] - ages[1] <= 5

@@ -8,15 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
+from tests.acceptance.processes import Running, environment, free_port, running
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with prepared_data_dir() as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +20,15 @@ def github() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def service(folder: Path, github: Running) -> Iterator[Running]:
-    (folder / "tokens").write_text("ghp_from_a_file\n")
+def service(shared_dir: Path, github: Running) -> Iterator[Running]:
+    (shared_dir / "tokens").write_text("ghp_from_a_file\n")
     port = free_port()
     env = environment(
         PORT=str(port),
-        DATA_DIR=str(folder),
-        BANNERS_STORAGE_URL=(folder / "kept").as_uri(),
+        DATA_DIR=str(shared_dir),
+        BANNERS_STORAGE_URL=(shared_dir / "kept").as_uri(),
         GITHUB_API_URL=github.url + "/api/v3",
-        GITHUB_TOKENS_FILE=str(folder / "tokens"),
+        GITHUB_TOKENS_FILE=str(shared_dir / "tokens"),
         PUBLIC_URL="https://banners.example.com/",
         CORS_ORIGINS="example.com",
         TRUSTED_PROXIES="127.0.0.0/8",
@@ -119,14 +113,14 @@ def test_request_timeout_limits_json_requests(service: Running, github: Running)
     assert 0.5 < seconds < 2
 
 
-def test_storage_url_sets_where_drawings_are_stored(service: Running, folder: Path) -> None:
+def test_storage_url_sets_where_drawings_are_stored(service: Running, shared_dir: Path) -> None:
     response = httpx2.post(
         service.url + "/banners",
         json={"username": "dev-41"},
         headers={"x-forwarded-for": "10.0.0.7"},
     )
     assert response.status_code == 201
-    stored, deadline = folder / "kept" / "dev-41-default.svg", time.monotonic() + 10
+    stored, deadline = shared_dir / "kept" / "dev-41-default.svg", time.monotonic() + 10
     while not stored.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)

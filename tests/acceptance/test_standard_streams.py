@@ -2,21 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import environment, reachable_dir
+from tests.acceptance.processes import environment
 
 BANNERS = (sys.executable, "-m", "github_banners")
 UNREACHABLE = {"GITHUB_API_URL": "http://127.0.0.1:9", "GITHUB_TOKENS": ""}
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    with reachable_dir() as folder:
-        yield folder
 
 
 def run_in_shell(

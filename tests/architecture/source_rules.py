@@ -93,9 +93,11 @@ FORBIDDEN_CLASSES = frozenset(
     }
 )
 FORBIDDEN_VARIABLES = frozenset(
-    {"one", "it", "at", "found", "given", "told", "said", "kept", "answer", "answers"}
+    {"one", "each", "it", "at", "found", "given", "told", "said", "kept", "answer", "answers"}
 )
 FORBIDDEN_PREFIXES = re.compile(r"_?(MOST|LEAST|LONGEST|DEAREST|ENOUGH)_")
+# `build_x`, `parse_x`, `read_x` in place of `x_of`; a parameter may be called `as_of`.
+FORBIDDEN_FUNCTION_SUFFIX = "_of"
 _DEFINING_NODES = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.arg, ast.Name, ast.Attribute),
     *(ast.Import, ast.ImportFrom, ast.ExceptHandler),
@@ -161,6 +163,21 @@ def find_private_imports(module: Module) -> list[str]:
     ]
 
 
+def find_own_clocks(module: Module) -> list[str]:
+    """Report test classes whose `__call__` only returns an attribute, as the shared clocks do."""
+    return [
+        f"{module.path}:{node.lineno}: {node.name} is a clock"
+        for node in module.nodes
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, ast.FunctionDef)
+        and method.name == "__call__"
+        and isinstance(method.body[-1], ast.Return)
+        and isinstance(method.body[-1].value, ast.Attribute)
+        and len(method.body) == 1
+    ]
+
+
 def find_shared_names(modules: Sequence[Module]) -> list[str]:
     """Report names that modules or classes of a package share; revisions keep their names."""
     places: defaultdict[str, list[str]] = defaultdict(list)
@@ -222,10 +239,12 @@ def find_forbidden_names(module: Module) -> list[str]:
     parts = [(part.removesuffix(".py"), 1) for part in module.path.parts]
     violations = [(name, line) for name, line in parts if _has_forbidden_word(name)]
     for name, line, is_variable in _defined_names(module):
-        is_forbidden_variable = is_variable and (
-            name in FORBIDDEN_VARIABLES or FORBIDDEN_PREFIXES.match(name)
-        )
-        if is_forbidden_variable or name in FORBIDDEN_CLASSES or _has_forbidden_word(name):
+        if is_variable:
+            has_prefix = FORBIDDEN_PREFIXES.match(name) is not None
+            is_forbidden = has_prefix or name in FORBIDDEN_VARIABLES
+        else:
+            is_forbidden = name.endswith(FORBIDDEN_FUNCTION_SUFFIX)
+        if is_forbidden or name in FORBIDDEN_CLASSES or _has_forbidden_word(name):
             violations.append((name, line))
     return [f"{module.path}:{line}: `{name}`" for name, line in violations]
 

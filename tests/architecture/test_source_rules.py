@@ -15,6 +15,7 @@ from tests.architecture.source_rules import (
     find_forbidden_names,
     find_meaningless_names,
     find_missing_docstring,
+    find_own_clocks,
     find_private_imports,
     find_shared_names,
     find_size_violations,
@@ -117,6 +118,26 @@ def test_tests_import_no_private_names() -> None:
 )
 def test_import_rule_reports_private_name(source: str, violations: list[str]) -> None:
     assert find_private_imports(make_module("x.py", source)) == violations
+
+
+def test_tests_share_their_clocks() -> None:
+    clocks = [text for module in TEST_MODULES for text in find_own_clocks(module)]
+    assert [text.partition(":")[0] for text in clocks] == ["fake_clock.py", "fake_clock.py"]
+
+
+@pytest.mark.parametrize(
+    ("body", "violations"),
+    [
+        ("return self.now", ["x.py:1: A is a clock"]),
+        ("return self.now()", []),
+        ("self.calls += 1; return self.now", []),
+    ],
+)
+def test_clock_rule_reports_call_that_only_returns_an_attribute(
+    body: str, violations: list[str]
+) -> None:
+    source = f"class A:\n  def __call__(self): {body}"
+    assert find_own_clocks(make_module("x.py", source)) == violations
 
 
 def test_banners_import_third_parties_only_where_allowed() -> None:
@@ -233,6 +254,7 @@ def test_path_rule_reports_meaningless_name(path: str) -> None:
     ("source", "name"),
     [
         ("for one in banners: pass", "one"),
+        ("x = {each.name for each in banners}", "each"),
         ("x = [it for it in banners]", "it"),
         ("def f(at): pass", "at"),
         ("if found := f(): pass", "found"),
@@ -241,7 +263,9 @@ def test_path_rule_reports_meaningless_name(path: str) -> None:
         ("class Hot: pass", "Hot"),
         ("def bury(): pass", "bury"),
         ("async def _knock(): pass", "_knock"),
-        ("def wish_of(): pass", "wish_of"),
+        ("def make_wish(): pass", "make_wish"),
+        ("def title_of(): pass", "title_of"),
+        ("class A:\n  async def _title_of(self): pass", "_title_of"),
         ("class A:\n  def f(self):\n    self.kept = 1", "kept"),
         ("from x import ServiceName as Of", "Of"),
         ("try: pass\nexcept E as it: pass", "it"),
@@ -261,7 +285,7 @@ def test_name_rule_reports_forbidden_module(path: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["is_one = at_once = 1", "class Hotel: pass", "def outdoors(): pass", "wishbone = 1"],
+    ["is_one = at_once = 1", "class Hotel: pass", "def outdoors(as_of): pass", "wishbone = 1"],
 )
 def test_name_rule_accepts_other_names(source: str) -> None:
     assert find_forbidden_names(make_module("x.py", source)) == []

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.acceptance.breakable_backends import GitHub
+from tests.acceptance.breakable_backends import BreakableSandbox
 from tests.acceptance.deployment import Deployment, open_deployment
 from tests.acceptance.processes import environment
 from tests.acceptance.processes import reachable_dir as make_reachable_dir
@@ -48,16 +48,16 @@ def report() -> Iterator[Report]:
 
 
 @pytest.fixture(scope="session")
-def github() -> Iterator[GitHub]:
+def github() -> Iterator[BreakableSandbox]:
     """Run the sandbox; each token has its own account and budget."""
-    github = GitHub()
+    github = BreakableSandbox()
     github.start()
     yield github
     github.close()
 
 
 @pytest.fixture
-def serve_environment(github: GitHub, conninfo: str) -> Iterator[dict[str, str]]:
+def serve_environment(github: BreakableSandbox, conninfo: str) -> Iterator[dict[str, str]]:
     """Return the environment of `serve`: a new database on the shared server, and the sandbox."""
     database = conninfo_to_dict(conninfo)
     with make_reachable_dir() as data_dir:

@@ -91,7 +91,7 @@ class Meter:
 
     def _read(self) -> tuple[float, float, float, dict[str, float]]:
         services = {
-            name: sum(cpu_seconds(each) for pid in pids for each in process_tree(pid))
+            name: sum(cpu_seconds(process) for pid in pids for process in process_tree(pid))
             for name, pids in self._pids.items()
         }
         return time.perf_counter(), _machine_seconds(), time.process_time(), services
@@ -133,20 +133,20 @@ def _row(scenario: Scenario, rounds: Sequence[Round], processes: int, *, cores: 
     Another machine has the same cores, for the scaled services alone.
     """
     services = (*scenario.scaled, *scenario.shared)
-    own = [each for each in rounds if each.processes == processes]
-    single = [each for each in rounds if each.processes == PROCESSES[0]]
+    own = [measured for measured in rounds if measured.processes == processes]
+    single = [measured for measured in rounds if measured.processes == PROCESSES[0]]
     if not own or not single:
         return [str(processes), *[_NOT_MEASURED] * (len(services) + 4)]
     scaled = _median_cpu(own, *scenario.scaled)
     more = scaled / _median_cpu(single, *scenario.scaled) - 1
-    rates = [each.per_second for each in own]
+    rates = [measured.per_second for measured in own]
     return [
         str(processes),
         f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
         *(f"{_median_cpu(own, name):.3f} ms" for name in services),
         f"{more:+.0%}",
         f"{cores / scaled * 1e3:,.0f} {scenario.unit}s/s",
-        f"{statistics.median(each.other_cores for each in own):.2f}",
+        f"{statistics.median(measured.other_cores for measured in own):.2f}",
     ]
 
 
@@ -162,4 +162,4 @@ def _describe_shared(scenario: Scenario, rounds: Sequence[Round]) -> str:
 
 
 def _median_cpu(rounds: Sequence[Round], *services: str) -> float:
-    return statistics.median(each.cpu_milliseconds(*services) for each in rounds)
+    return statistics.median(measured.cpu_milliseconds(*services) for measured in rounds)

@@ -132,14 +132,14 @@ async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: 
     return (time.perf_counter() - started) / written * events
 
 
-def files_of(deployment: Deployment, name: str) -> list[Path]:
-    return list(deployment.files.glob(f"{name}-*.svg"))
+def find_pictures(folder: Path, name: str) -> list[Path]:
+    return list(folder.glob(f"{name}-*.svg"))
 
 
 def test_events_per_second(services: Deployment, report: Report) -> None:
     brokers, before = services.broker.addresses, count_messages(services, TOPIC)
     asyncio.run(send(brokers, [build_event("warm", number) for number in range(BATCH)]))
-    wait_until(lambda: len(files_of(services, "warm")) == BATCH, limit=60)
+    wait_until(lambda: len(find_pictures(services.files, "warm")) == BATCH, limit=60)
     rounds = [measure_round(services, f"bench-{number}") for number in range(ROUNDS)]
     assert count_messages(services, TOPIC) == before + BATCH + ROUNDS * EVENTS
     report.add(
@@ -176,11 +176,14 @@ def measure_round(services: Deployment, name: str) -> Round:
     services.start("renderer")
     pids = {process: services[process].process.pid for process in ("renderer", "storage")}
     pids["broker"] = services.broker.pid
-    wait_until(lambda: bool(files_of(services, name)), limit=60)
-    first, before = len(files_of(services, name)), {n: cpu_seconds(pids[n]) for n in pids}
-    wait_until(lambda: len(files_of(services, name)) == EVENTS, limit=120)
+    wait_until(lambda: bool(find_pictures(services.files, name)), limit=60)
+    first, before = (
+        len(find_pictures(services.files, name)),
+        {n: cpu_seconds(pids[n]) for n in pids},
+    )
+    wait_until(lambda: len(find_pictures(services.files, name)) == EVENTS, limit=120)
     spent = {process: cpu_seconds(pids[process]) - before[process] for process in pids}
-    moments = [path.stat().st_mtime for path in files_of(services, name)]
+    moments = [path.stat().st_mtime for path in find_pictures(services.files, name)]
     # With few events all may be there when it is checked first.
     counted = max(1, EVENTS - first)
     return Round(
@@ -212,9 +215,9 @@ async def measure_single_events(services: Deployment) -> tuple[list[float], list
 
 def test_latency_of_a_single_event(services: Deployment, report: Report) -> None:
     asyncio.run(send(services.broker.addresses, [build_event("first", 0)]))
-    wait_until(lambda: bool(files_of(services, "first")), limit=60)
+    wait_until(lambda: bool(find_pictures(services.files, "first")), limit=60)
     stored, acknowledged = asyncio.run(measure_single_events(services))
-    assert len(files_of(services, "single")) == SINGLE_EVENTS
+    assert len(find_pictures(services.files, "single")) == SINGLE_EVENTS
     row = Row(
         what="a single event to its file",
         unit="ms",

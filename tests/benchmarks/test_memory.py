@@ -50,13 +50,13 @@ async def test_memory_and_pauses_with_the_cache_at_its_bound(
     reference, pid = plain_python_memory().resident, service.process.pid
     idle_mb = read_memory(pid).resident
     owners = range(1, OWNERS + 1)
-    first = await fetch_all(service.url, (target_of(owner, 0) for owner in owners))
+    first = await fetch_all(service.url, (build_target(owner, 0) for owner in owners))
     assert first.pictures == OWNERS
     cached_mb, cached_pauses = read_memory(pid).resident, watched.read_pauses(pauses_file)
 
     slices, explanations, pauses = [], first.explanations, cached_pauses
     for title in range(1, TITLES):
-        fetched = await fetch_all(service.url, (target_of(owner, title) for owner in owners))
+        fetched = await fetch_all(service.url, (build_target(owner, title) for owner in owners))
         explanations += fetched.explanations
         before, pauses = pauses, watched.read_pauses(pauses_file)
         slices.append({kind: pauses[kind][len(before[kind]) :] for kind in pauses})
@@ -86,7 +86,7 @@ async def test_memory_and_pauses_with_the_cache_at_its_bound(
     )
 
 
-def target_of(owner: int, title: int) -> str:
+def build_target(owner: int, title: int) -> str:
     """Return the address of a picture that no other pair of numbers has."""
     return f"/banners/preview?username=dev-{owner}" + (f"&title=Title+{title}" if title else "")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.acceptance.breakable_backends import GitHub
+from tests.acceptance.breakable_backends import BreakableSandbox
 from tests.acceptance.processes import Running, running
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -23,7 +23,7 @@ def service(serve_environment: dict[str, str]) -> Iterator[Running]:
         yield service
 
 
-def test_first_preview(service: Running, github: GitHub, report: Report) -> None:
+def test_first_preview(service: Running, github: BreakableSandbox, report: Report) -> None:
     # Page by page the last two sizes take two and ten requests to GitHub's REST API.
     logins = {
         30: [f"dev-{number + 1}" for number in range(ROUNDS)],
@@ -65,7 +65,7 @@ def test_first_preview(service: Running, github: GitHub, report: Report) -> None
     )
 
 
-def prepare_pages(github: GitHub, logins: list[str]) -> None:
+def prepare_pages(github: BreakableSandbox, logins: list[str]) -> None:
     """
     Let the sandbox build each page that will be requested; it keeps the last 256 in memory.
 

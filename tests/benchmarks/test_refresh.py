@@ -29,7 +29,7 @@ from github_banners.github.transport import open_github_http
 from github_banners.models import Owner, OwnerRepositories, aggregate
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from tests.acceptance.breakable_backends import GitHub as Sandbox
+from tests.acceptance.breakable_backends import BreakableSandbox
 from tests.acceptance.processes import running
 from tests.benchmarks import recorded_github
 from tests.benchmarks.report import Budget, Report, Row, Title
@@ -54,7 +54,7 @@ class Round(NamedTuple):
 
 
 async def test_refresh_of_unchanged_owners(
-    github: Sandbox, database: Database, conninfo: str, tmp_path: Path, report: Report
+    github: BreakableSandbox, database: Database, conninfo: str, tmp_path: Path, report: Report
 ) -> None:
     now, recording_path = datetime.now(UTC), tmp_path / "recording.json"
 
@@ -164,7 +164,7 @@ def build_cost_rows(points_per_owner: float, rounds: list[Round]) -> list[Row]:
     ]
 
 
-def read_points(sandbox: Sandbox) -> int:
+def read_points(sandbox: BreakableSandbox) -> int:
     points: int = httpx2.get(f"{sandbox.url}/_sandbox/calls").json()["graphql_points"]
     return points
 

@@ -24,7 +24,7 @@ from tests.benchmarks.load import require
 from tests.benchmarks.report import describe_run
 from tests.benchmarks.scale_out import PROCESSES, Meter, Round, Scenario, to_markdown
 from tests.benchmarks.sizes import sized
-from tests.benchmarks.test_events import build_event, send
+from tests.benchmarks.test_events import build_event, find_pictures, send
 
 pytestmark = [pytest.mark.scaling, pytest.mark.postgres, pytest.mark.timeout(1200)]
 
@@ -155,11 +155,7 @@ def send_and_wait(scaled: ScaledDeployment, name: str, events: int) -> None:
     asyncio.run(
         send(scaled.broker.addresses, [build_event(name, number) for number in range(events)])
     )
-    wait_until(lambda: len(files_of(scaled, name)) == events, limit=60)
-
-
-def files_of(scaled: ScaledDeployment, name: str) -> list[Path]:
-    return list(scaled.files.glob(f"{name}-*.svg"))
+    wait_until(lambda: len(find_pictures(scaled.files, name)) == events, limit=60)
 
 
 def measure_events(scaled: ScaledDeployment, processes: int, *, name: str) -> Round:
@@ -173,8 +169,8 @@ def measure_events(scaled: ScaledDeployment, processes: int, *, name: str) -> Ro
         assert time.monotonic() - started < _MAX_FROZEN_SECONDS
         meter = Meter({**pids, "broker": [scaled.broker.pid]})
         continued = time.time()
-    wait_until(lambda: len(files_of(scaled, name)) == EVENTS, limit=300)
-    files = files_of(scaled, name)
+    wait_until(lambda: len(find_pictures(scaled.files, name)) == EVENTS, limit=300)
+    files = find_pictures(scaled.files, name)
     seconds = max(path.stat().st_mtime for path in files) - continued
     measured = meter.stop(processes=processes, units=EVENTS, seconds=seconds)
     for path in files:

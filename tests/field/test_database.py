@@ -46,6 +46,7 @@ from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
+from tests.fake_clock import FakeTime
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 from tests.integration.fake_github import FakeGitHub
@@ -128,7 +129,8 @@ def pooler(server: str, reachable_dir: Path) -> Iterator[str]:
         yield conninfo
 
 
-async def test_e4_pooler_in_transaction_mode_works_without_notifications(
+@pytest.mark.row("E4")
+async def test_pooler_in_transaction_mode_works_without_notifications(
     pooler: str, conninfo: str
 ) -> None:
     through_pooler = make_conninfo(pooler, dbname=str(conninfo_to_dict(conninfo)["dbname"]))
@@ -152,7 +154,8 @@ async def test_e4_pooler_in_transaction_mode_works_without_notifications(
     assert not trust.is_unchanged(1, since=datetime.now(UTC))
 
 
-async def test_e4_pooler_in_statement_mode_is_refused(
+@pytest.mark.row("E4")
+async def test_pooler_in_statement_mode_is_refused(
     server: str, empty: str, reachable_dir: Path
 ) -> None:
     if PGBOUNCER is None:
@@ -202,8 +205,9 @@ async def test_fetch_server_info_tables_of_other_program_are_rejected(
     assert (await fetch_server_info(empty)).problem == str(refused.value)
 
 
+@pytest.mark.row("E6")
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
-async def test_e6_fetch_server_info_other_encoding_is_rejected(server: str, encoding: str) -> None:
+async def test_fetch_server_info_other_encoding_is_rejected(server: str, encoding: str) -> None:
     name = f"encoded_{encoding.lower()}"
     execute(server, f"create database {name} encoding '{encoding}' template template0 locale 'C'")
     with pytest.raises(ConfigurationError, match=f"encoded in {encoding}"):
@@ -268,8 +272,9 @@ def test_migrate_command_unusable_database_exits_with_2(empty: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.row("F15")
 @pytest.mark.parametrize("command", ["api", "serve"])
-def test_f15_tables_of_newer_version_end_in_one_sentence(conninfo: str, command: str) -> None:
+def test_tables_of_newer_version_end_in_one_sentence(conninfo: str, command: str) -> None:
     execute(conninfo, "update alembic_version set version_num = '9999'")
     where = conninfo_to_dict(conninfo)
     env = environment(
@@ -301,10 +306,9 @@ DEFAULTS = {
 }
 
 
+@pytest.mark.row("N8")
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items(), ids=DEFAULTS)
-async def test_n8_session_role_defaults_have_no_effect(
-    conninfo: str, name: str, value: str
-) -> None:
+async def test_session_role_defaults_have_no_effect(conninfo: str, name: str, value: str) -> None:
     setting = f"alter role odd set {name} to {value if name == 'datestyle' else repr(value)}"
     with role(conninfo, "odd", setting) as odd:
         await save_and_read(odd)
@@ -346,8 +350,9 @@ VARIABLES = {
 }
 
 
+@pytest.mark.row("N8")
 @pytest.mark.parametrize(("name", "value"), VARIABLES.items(), ids=VARIABLES)
-async def test_n8_session_libpq_variables_have_no_effect(
+async def test_session_libpq_variables_have_no_effect(
     server: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -383,7 +388,8 @@ def test_connection_arguments_tls_variables_apply_unless_all_hosts_are_sockets(
 # E15: keys that an upgrade of the operating system has damaged
 
 
-async def test_e15_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> None:
+@pytest.mark.row("E15")
+async def test_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> None:
     revisions = ("first_tables", "turns_of_banners")
     for revision in revisions:
         module = __import__(
@@ -432,7 +438,8 @@ async def test_e15_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> N
 # N5, N16: the cause is named, and a database that is not ready is one that is down
 
 
-async def test_n5_run_within_refused_login_is_logged(conninfo: str) -> None:
+@pytest.mark.row("N5")
+async def test_run_within_refused_login_is_logged(conninfo: str) -> None:
     with role(conninfo, "rr") as own:
         async with Database(own, max_connections=2) as database:
             execute(conninfo, "alter role rr nologin")
@@ -449,7 +456,8 @@ async def test_n5_run_within_refused_login_is_logged(conninfo: str) -> None:
     assert "is not permitted to log in" in logs[0]["reason"]
 
 
-async def test_n16_lookup_missing_tables_are_unavailable(empty: str) -> None:
+@pytest.mark.row("N16")
+async def test_lookup_missing_tables_are_unavailable(empty: str) -> None:
     async with Database(empty) as database:
         with pytest.raises(DatabaseUnavailable, match="does not exist"):
             await database.run_within(
@@ -543,7 +551,8 @@ async def test_save_odd_record_is_saved(conninfo: str, good: OwnerRepositories) 
     assert fetch(conninfo, "select login from users where id = 7") == [("x",)]
 
 
-async def test_f5_raise_versions_many_banners_in_parts(
+@pytest.mark.row("F5")
+async def test_raise_versions_many_banners_in_parts(
     conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 4)
@@ -581,7 +590,8 @@ def _count_raised(conninfo: str) -> int:
 # F9: a clock that was ahead for a while
 
 
-async def test_f9_wrong_clock_times_are_replaced(conninfo: str) -> None:
+@pytest.mark.row("F9")
+async def test_wrong_clock_times_are_replaced(conninfo: str) -> None:
     ahead = NOON + YEAR
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
@@ -610,7 +620,8 @@ async def test_f9_wrong_clock_times_are_replaced(conninfo: str) -> None:
     assert due == [(True, None)]
 
 
-async def test_f9_wrong_clock_released_owner_is_due_again(conninfo: str) -> None:
+@pytest.mark.row("F9")
+async def test_wrong_clock_released_owner_is_due_again(conninfo: str) -> None:
     async with Database(conninfo) as database, database.transaction() as conn:
         await users.upsert_owners(conn, [fetched_owner(fetched_at=NOON + YEAR)], now=NOON + YEAR)
         await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
@@ -620,13 +631,10 @@ async def test_f9_wrong_clock_released_owner_is_due_again(conninfo: str) -> None
     assert fetch(conninfo, "select due_at, gone_since from users") == [(NOON + 7 * DAY, NOON)]
 
 
+@pytest.mark.row("F9")
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["goes on", "restarted"])
-async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: bool) -> None:
-    time = [NOON + YEAR]
-
-    def clock() -> datetime:
-        return time[0]
-
+async def test_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: bool) -> None:
+    clock = FakeTime(NOON + YEAR)
     github = FakeGitHub(clock=clock)
     github.gate.set()
     github.add("ada", 7)
@@ -642,7 +650,7 @@ async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted
             database=database, github=github, batch_fetcher=github, ttls=Ttls(), clock=clock
         )
         await find_ada(lookup)
-        time[0] = NOON
+        clock.now = NOON
         if is_restarted:
             await lookup.close()
             lookup = Lookup(
@@ -657,7 +665,8 @@ async def test_f9_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted
     ]
 
 
-async def test_f9_wrong_clock_budget_expires_at_once(conninfo: str) -> None:
+@pytest.mark.row("F9")
+async def test_wrong_clock_budget_expires_at_once(conninfo: str) -> None:
     async def report(conn: Connection, now: datetime, remaining: int) -> tuple[int, bool]:
         budget_report = account_budgets.BudgetReport(remaining, now + HOUR, now)
         budget = await account_budgets.update_budget(
@@ -682,7 +691,8 @@ async def test_f9_wrong_clock_budget_expires_at_once(conninfo: str) -> None:
 # F19: a signal in the first second
 
 
-async def test_f19_database_cancelled_open_leaves_no_task(conninfo: str) -> None:
+@pytest.mark.row("F19")
+async def test_database_cancelled_open_leaves_no_task(conninfo: str) -> None:
     nowhere = make_conninfo(host="127.0.0.1", port=1)
     for where, turns in itertools.product((conninfo, nowhere), (0, 1, 2, 3, 5, 8, 13, 30)):
         opening = asyncio.create_task(Database(where).__aenter__(), name="opening")

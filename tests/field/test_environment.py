@@ -326,8 +326,9 @@ def test_metrics_ports_never_contain_port(
         assert list(metrics_ports(settings, workers=workers)) == ports
 
 
+@pytest.mark.row("N2")
 @pytest.mark.parametrize("command", [["serve"], ["serve", "--workers", "2"], ["storage"]])
-def test_n2_serve_used_metrics_port_gives_one_sentence(command: list[str]) -> None:
+def test_serve_used_metrics_port_gives_one_sentence(command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = run(*command, env=environment(PORT="0", METRICS_PORT=port))
@@ -372,13 +373,15 @@ def test_find_reason_returns_last_error(log: str, reason: str, tmp_path: Path) -
     assert str(path) in embedded_process.find_reason(path)
 
 
-def test_n14_require_account_name_missing_entry_gives_advice() -> None:
+@pytest.mark.row("N14")
+def test_require_account_name_missing_entry_gives_advice() -> None:
     missing_account = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
     with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
         embedded_binaries.require_account_name(missing_account)
 
 
-def test_n14_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.row("N14")
+def test_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -394,8 +397,9 @@ WITHOUT_FCNTL = (
 )
 
 
+@pytest.mark.row("E16")
 @pytest.mark.parametrize("command", ["serve", "storage", "check"])
-def test_e16_serve_without_fcntl_gives_one_sentence(command: str) -> None:
+def test_serve_without_fcntl_gives_one_sentence(command: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, command],
         env=environment(), capture_output=True, text=True, check=False, timeout=30,
@@ -415,7 +419,8 @@ def test_openapi_document_and_page_without_docstrings_are_built() -> None:
     assert (ended.stdout, ended.stderr) == (b"True\n", b"")
 
 
-def test_e16_render_without_fcntl_works() -> None:
+@pytest.mark.row("E16")
+def test_render_without_fcntl_works() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, "render", "no/login"],
         env=environment(), capture_output=True, text=True, check=False, timeout=30,
@@ -425,21 +430,24 @@ def test_e16_render_without_fcntl_works() -> None:
     assert "WSL" not in ended.stderr
 
 
+@pytest.mark.row("E11")
 @pytest.mark.parametrize("name", ["run_tests.sh", "deploy/make-secrets", "Makefile"])
-def test_e11_scripts_keep_line_ends(name: str) -> None:
+def test_scripts_keep_line_ends(name: str) -> None:
     attributes = CHECKOUT / ".gitattributes"
     assert re.search(r"^\* text=auto eol=lf$", attributes.read_text(), re.MULTILINE)
     assert b"\r" not in (CHECKOUT / name).read_bytes()
 
 
+@pytest.mark.row("E24")
 @pytest.mark.parametrize(
     "word", ["Python 3.11, 3.12, 3.13, 3.14", "Alpine", "arm64", "WSL", "macOS"]
 )
-def test_e24_readme_names_supported_systems(word: str) -> None:
+def test_readme_names_supported_systems(word: str) -> None:
     assert word in (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
-def test_f8_descriptor_limit_bounds_connections() -> None:
+@pytest.mark.row("F8")
+def test_descriptor_limit_bounds_connections() -> None:
     program = (
         "import resource as r; from github_banners.serving.server import max_connections;"
         "r.setrlimit(r.RLIMIT_NOFILE, (1024, 1024)); print(max_connections())"
@@ -448,9 +456,10 @@ def test_f8_descriptor_limit_bounds_connections() -> None:
     assert int(ended.stdout) <= 1024 - 200
 
 
+@pytest.mark.row("F19")
 @pytest.mark.parametrize("delay_seconds", [0.4, 0.7, 1.1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_f19_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
+def test_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
     """With a database that is down, so that the pool of connections is opening all the time."""
     env = environment(
         PORT="0", DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x",
@@ -500,7 +509,8 @@ def has_signal(status: str, name: str, number: signal.Signals) -> bool:
 HOSTILE = "me\x1b[31mRED\x07\r\nfake: ok\u202egnp\x9b2J"
 
 
-def test_f20_report_login_control_characters_are_escaped() -> None:
+@pytest.mark.row("F20")
+def test_report_login_control_characters_are_escaped() -> None:
     text = DiagnosticsReport(
         [PASSED], [token_result(login=HOSTILE), token_result("b", login=HOSTILE)], NOW
     ).to_text()
@@ -517,8 +527,9 @@ def test_report_warnings_control_characters_are_escaped(capsys: pytest.CaptureFi
         assert "\nfake: ok" not in written
 
 
+@pytest.mark.row("F22")
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "deploy/compose.zookeeper.yaml"])
-def test_f22_compose_containers_are_confined(file: str) -> None:
+def test_compose_containers_are_confined(file: str) -> None:
     text = (CHECKOUT / file).read_text().replace("!override", "")
     # What an override leaves out is in the file that it overrides.
     services = {
@@ -532,7 +543,8 @@ def test_f22_compose_containers_are_confined(file: str) -> None:
         assert not service["image"].endswith((":latest", ":stable", ":15"))
 
 
-async def test_n9_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.row("N9")
+async def test_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("github_banners.diagnostics._PORT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
@@ -544,7 +556,8 @@ async def test_n9_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPat
     assert elsewhere.is_broken
 
 
-def test_n9_check_folder_writes_and_removes_file(
+@pytest.mark.row("N9")
+def test_check_folder_writes_and_removes_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Path] = []
@@ -560,9 +573,8 @@ def test_n9_check_folder_writes_and_removes_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_n9_check_folder_full_disk_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.row("N9")
+def test_check_folder_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
         raise OSError(28, "No space left on device")
 

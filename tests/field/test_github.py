@@ -115,7 +115,7 @@ def rest_failing_with(status: int) -> Any:
 
 
 @dataclass
-class Scene:
+class BatchFetchHarness:
     """A malformed response, and the expected results of a batch of twenty owners."""
 
     graphql: Any
@@ -139,21 +139,23 @@ for _ in range(200):
     NESTED = [NESTED]
 
 ONE_ODD_OWNER = {
-    "E7 forbidden, REST responds": Scene(graphql(None, lambda n: about(["nodes", n], "FORBIDDEN"))),
-    "E7 forbidden, two accounts": Scene(
+    "E7 forbidden, REST responds": BatchFetchHarness(
+        graphql(None, lambda n: about(["nodes", n], "FORBIDDEN"))
+    ),
+    "E7 forbidden, two accounts": BatchFetchHarness(
         graphql(None, lambda n: about(["nodes", n], "FORBIDDEN")), tokens=(TOKEN, OTHER_TOKEN)
     ),
-    "E7 insufficient scopes": Scene(
+    "E7 insufficient scopes": BatchFetchHarness(
         graphql(
             changed(databaseId=None),
             lambda n: about(["nodes", n, "databaseId"], "INSUFFICIENT_SCOPES"),
         )
     ),
-    "E7+ an error of a kind never seen": Scene(
+    "E7+ an error of a kind never seen": BatchFetchHarness(
         graphql(None, lambda n: about(["nodes", n], "SERVICE_UNAVAILABLE"))
     ),
-    "E18 null without an error": Scene(graphql(None)),
-    "E18 null, and gone over REST too": Scene(
+    "E18 null without an error": BatchFetchHarness(graphql(None)),
+    "E18 null, and gone over REST too": BatchFetchHarness(
         graphql(None, lambda n: about(["nodes", n], "NOT_FOUND")),
         lambda request: (
             rest_failing_with(404)(request) if "/7" in request.url.path else valid_rest(request)
@@ -161,57 +163,65 @@ ONE_ODD_OWNER = {
         saved=False,
         gone=True,
     ),
-    "E18+ null, and REST down": Scene(graphql(None), rest_failing_with(503), saved=False),
-    "E18 all repositories vanish": Scene(graphql(with_list(nodes=None, totalCount=0))),
-    "E18+ empty list": Scene(graphql(with_list(nodes=[], totalCount=0))),
-    "E18+ fewer than half": Scene(graphql(with_list(nodes=[repository_node(1)], totalCount=1))),
-    "E18+ stars are zero": Scene(
+    "E18+ null, and REST down": BatchFetchHarness(
+        graphql(None), rest_failing_with(503), saved=False
+    ),
+    "E18 all repositories vanish": BatchFetchHarness(graphql(with_list(nodes=None, totalCount=0))),
+    "E18+ empty list": BatchFetchHarness(graphql(with_list(nodes=[], totalCount=0))),
+    "E18+ fewer than half": BatchFetchHarness(
+        graphql(with_list(nodes=[repository_node(1)], totalCount=1))
+    ),
+    "E18+ stars are zero": BatchFetchHarness(
         graphql(with_list(nodes=[repository_node(n, stargazerCount=0) for n in range(10)]))
     ),
-    "E18+ vanish, and REST down": Scene(
+    "E18+ vanish, and REST down": BatchFetchHarness(
         graphql(with_list(nodes=None, totalCount=0)), rest_failing_with(503), saved=False
     ),
-    "E19 repositories null": Scene(graphql(changed(repositories=None))),
-    "E19 pageInfo null": Scene(graphql(with_list(pageInfo=None))),
-    "E19 nodes a text": Scene(graphql(with_list(nodes="x"))),
-    "E19 login null": Scene(graphql(changed(login=None))),
-    "E19 login missing": Scene(graphql({"id": "U_7"})),
-    "E19+ login with a path": Scene(graphql(changed(login="../x"))),
-    "E19+ login with a line end": Scene(graphql(changed(login="a\nb"))),
-    "E19+ another owner": Scene(graphql(valid_node(99))),
-    "E19+ owner a list": Scene(graphql([1, 2])),
-    "E19+ name a number": Scene(graphql(changed(name=5))),
-    "E19 repository without id": Scene(graphql(with_repository(databaseId=None))),
-    "E19 language a number": Scene(graphql(with_repository(primaryLanguage={"name": 5}))),
-    "F1 stars -5": Scene(graphql(with_repository(stargazerCount=-5))),
-    "F1 stars 3e9": Scene(graphql(with_repository(stargazerCount=3_000_000_000))),
-    "F1 stars 2^64": Scene(graphql(with_repository(stargazerCount=1 << 64))),
-    "F1+ stars 1.5": Scene(graphql(with_repository(stargazerCount=1.5))),
-    "F1 forks 2^40": Scene(graphql(with_repository(forkCount=1 << 40))),
-    "F1 repository id 2^63": Scene(graphql(with_repository(databaseId=1 << 63))),
-    "F1 owner id 2^63": Scene(graphql(changed(databaseId=1 << 63))),
-    "F1+ owner id -1": Scene(graphql(changed(databaseId=-1))),
-    "F1+ total 2^40": Scene(graphql(with_list(totalCount=1 << 40))),
-    "F1+ total -1": Scene(graphql(with_list(totalCount=-1))),
-    "F1+ node id of a megabyte": Scene(graphql(changed(id="x" * 1_000_000))),
-    "F1 nesting where a text should be": Scene(graphql(changed(name=NESTED))),
-    "F1+ nested unknown field": Scene(graphql(changed(unknown=NESTED))),
-    "F18 endless cursor": Scene(
+    "E19 repositories null": BatchFetchHarness(graphql(changed(repositories=None))),
+    "E19 pageInfo null": BatchFetchHarness(graphql(with_list(pageInfo=None))),
+    "E19 nodes a text": BatchFetchHarness(graphql(with_list(nodes="x"))),
+    "E19 login null": BatchFetchHarness(graphql(changed(login=None))),
+    "E19 login missing": BatchFetchHarness(graphql({"id": "U_7"})),
+    "E19+ login with a path": BatchFetchHarness(graphql(changed(login="../x"))),
+    "E19+ login with a line end": BatchFetchHarness(graphql(changed(login="a\nb"))),
+    "E19+ another owner": BatchFetchHarness(graphql(valid_node(99))),
+    "E19+ owner a list": BatchFetchHarness(graphql([1, 2])),
+    "E19+ name a number": BatchFetchHarness(graphql(changed(name=5))),
+    "E19 repository without id": BatchFetchHarness(graphql(with_repository(databaseId=None))),
+    "E19 language a number": BatchFetchHarness(
+        graphql(with_repository(primaryLanguage={"name": 5}))
+    ),
+    "F1 stars -5": BatchFetchHarness(graphql(with_repository(stargazerCount=-5))),
+    "F1 stars 3e9": BatchFetchHarness(graphql(with_repository(stargazerCount=3_000_000_000))),
+    "F1 stars 2^64": BatchFetchHarness(graphql(with_repository(stargazerCount=1 << 64))),
+    "F1+ stars 1.5": BatchFetchHarness(graphql(with_repository(stargazerCount=1.5))),
+    "F1 forks 2^40": BatchFetchHarness(graphql(with_repository(forkCount=1 << 40))),
+    "F1 repository id 2^63": BatchFetchHarness(graphql(with_repository(databaseId=1 << 63))),
+    "F1 owner id 2^63": BatchFetchHarness(graphql(changed(databaseId=1 << 63))),
+    "F1+ owner id -1": BatchFetchHarness(graphql(changed(databaseId=-1))),
+    "F1+ total 2^40": BatchFetchHarness(graphql(with_list(totalCount=1 << 40))),
+    "F1+ total -1": BatchFetchHarness(graphql(with_list(totalCount=-1))),
+    "F1+ node id of a megabyte": BatchFetchHarness(graphql(changed(id="x" * 1_000_000))),
+    "F1 nesting where a text should be": BatchFetchHarness(graphql(changed(name=NESTED))),
+    "F1+ nested unknown field": BatchFetchHarness(graphql(changed(unknown=NESTED))),
+    "F18 endless cursor": BatchFetchHarness(
         graphql(with_list(totalCount=1000, pageInfo={"hasNextPage": True, "endCursor": "c"}))
     ),
 }
 
 
-@pytest.mark.parametrize("scene", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
-async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) -> None:
-    results, api = await scene.run()
+@pytest.mark.parametrize("harness", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
+async def test_fetch_many_with_malformed_owner_returns_the_others(
+    harness: BatchFetchHarness,
+) -> None:
+    results, api = await harness.run()
     others = [result for number, result in results.items() if number != ODD]
     assert all(
         isinstance(result, OwnerRepositories) and len(result.repositories) == 10
         for result in others
     )
     odd = results[ODD]
-    if scene.saved:
+    if harness.saved:
         assert isinstance(odd, OwnerRepositories)
         assert (odd.owner.id, len(odd.owner.node_id or "")) == (ODD, len("U_7"))
         assert odd.owner.login in {"Ada", "dev-7"}
@@ -219,7 +229,7 @@ async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) 
         assert sum(repository.stars for repository in odd.repositories) == 30
         assert sum(repository.forks for repository in odd.repositories) == 20
     else:
-        assert isinstance(odd, UnknownUser if scene.gone else GitHubUnavailable)
+        assert isinstance(odd, UnknownUser if harness.gone else GitHubUnavailable)
     assert len(api.requests) <= 30
 
 
@@ -233,7 +243,7 @@ async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) 
     ids=["name", "ignored text", "repository"],
 )
 async def test_fetch_many_with_half_a_surrogate_pair_costs_one_request(node: Any) -> None:
-    results, api = await Scene(graphql(node)).run()
+    results, api = await BatchFetchHarness(graphql(node)).run()
     assert all(isinstance(result, OwnerRepositories) for result in results.values())
     assert api.paths() == ["/graphql"]
 
@@ -296,7 +306,7 @@ async def test_fetch_with_half_a_surrogate_pair_has_every_repository() -> None:
     ids=["N7 404", "N7+ 500", "N7+ 403", "N7+ no GraphQL"],
 )
 async def test_fetch_many_without_graphql_falls_back_to_rest(respond: Any) -> None:
-    results, _ = await Scene(respond).run()
+    results, _ = await BatchFetchHarness(respond).run()
     assert all(isinstance(result, OwnerRepositories) for result in results.values())
 
 
@@ -309,7 +319,7 @@ async def test_fetch_many_with_deeply_nested_response_fetches_that_owner_over_re
             return httpx2.Response(200, stream=httpx2.ByteStream(b'{"data":' + b"[" * 100_000))
         return json_response({"data": {"nodes": [valid_node(number) for number in ids]}})
 
-    results, _ = await Scene(respond).run()
+    results, _ = await BatchFetchHarness(respond).run()
     assert all(isinstance(result, OwnerRepositories) for result in results.values())
 
 
@@ -321,7 +331,7 @@ async def test_fetch_many_with_invalid_redirect_names_it_for_that_owner_only() -
             return json_response({}, status=301, headers={"location": "https:////["})
         return valid_rest(request)
 
-    results, api = await Scene(graphql(None), redirect).run()
+    results, api = await BatchFetchHarness(graphql(None), redirect).run()
     assert [
         number for number, result in results.items() if not isinstance(result, OwnerRepositories)
     ] == [ODD]
@@ -334,8 +344,10 @@ async def test_fetch_many_with_repeated_cursor_follows_it_once() -> None:
     pages = {"hasNextPage": True, "endCursor": "c"}
     page = {"data": {"node": {"repositories": {"pageInfo": pages, "nodes": []}}}}
     many = graphql(with_list(totalCount=10_000, pageInfo=pages))
-    scene = Scene(lambda request: many(request) if requested_ids(request) else json_response(page))
-    _, api = await scene.run()
+    harness = BatchFetchHarness(
+        lambda request: many(request) if requested_ids(request) else json_response(page)
+    )
+    _, api = await harness.run()
     assert api.paths().count("/graphql") <= 3
 
 

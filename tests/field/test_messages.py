@@ -281,7 +281,8 @@ class DownProducer(MemoryProducer):
         await super().send(topic, key=key, value=value, headers=headers)
 
 
-async def test_f12_dead_letter_broker_down_is_logged_once() -> None:
+@pytest.mark.row("F12")
+async def test_dead_letter_broker_down_is_logged_once() -> None:
     harness = UpdateConsumerHarness()
     producer = DownProducer(harness.broker)
     harness.broker.producer = lambda: producer  # type: ignore[method-assign]
@@ -298,7 +299,8 @@ async def test_f12_dead_letter_broker_down_is_logged_once() -> None:
     assert logged == ["update.not_dead_lettered", "update.dead_lettered"]
 
 
-async def test_f12_unfinished_records_are_bounded_in_bytes() -> None:
+@pytest.mark.row("F12")
+async def test_unfinished_records_are_bounded_in_bytes() -> None:
     harness, may_finish = UpdateConsumerHarness(), asyncio.Event()
 
     async def wait(update: RenderJob) -> None:
@@ -326,8 +328,9 @@ async def test_f12_unfinished_records_are_bounded_in_bytes() -> None:
         assert len(harness.stored) == 60
 
 
+@pytest.mark.row("F12")
 @pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])
-def test_f12_new_topics_store_uncompressed(name: str) -> None:
+def test_new_topics_store_uncompressed(name: str) -> None:
     assert to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
 
 
@@ -415,8 +418,9 @@ async def test_put_implausible_version_is_ignored(
     assert picture.version == (expected if expected is not None else stored)
 
 
+@pytest.mark.row("E1")
 @pytest.mark.parametrize("name", ["-", "--", "-ada-dark", "_ada--dark", "ADA--Dark"])
-async def test_e1_name_of_an_old_login_is_stored_and_found(
+async def test_name_of_an_old_login_is_stored_and_found(
     store: FolderStore, tmp_path: Path, name: str
 ) -> None:
     assert (
@@ -452,7 +456,8 @@ async def test_put_removes_leftover_files_of_killed_processes(
     assert (folder / "carl-dark.svg").exists()
 
 
-async def test_e21_store_folder_of_any_name_is_used(tmp_path: Path) -> None:
+@pytest.mark.row("E21")
+async def test_store_folder_of_any_name_is_used(tmp_path: Path) -> None:
     folder = tmp_path / "a b%20c" / "ünï #1"
     store = FolderStore(folder, clock=lambda: NOW)
     await store.put(store_request("ada-dark", PICTURE, version=1))

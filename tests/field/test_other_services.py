@@ -34,7 +34,7 @@ def http() -> Iterator[httpx2.Client]:
             yield client
 
 
-def title_of(picture: bytes) -> str:
+def read_title(picture: bytes) -> str:
     title = ET.fromstring(picture).find("{http://www.w3.org/2000/svg}title")
     assert title is not None
     return title.text or ""
@@ -51,7 +51,9 @@ def test_example_is_drawn_as_its_preview(http: httpx2.Client, example: Example) 
     assert response.headers.get("etag") == preview.headers.get("etag")
     if media_type == "svg":
         # The title of an explanation is none of these.
-        assert re.search(r"@mia-maintains|mia-maintains/|Silverthorne", title_of(response.content))
+        assert re.search(
+            r"@mia-maintains|mia-maintains/|Silverthorne", read_title(response.content)
+        )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_error_is_drawn_for_images_and_json_for_programs(
 ) -> None:
     drawn = http.get(url, headers=CAMO)
     assert (drawn.status_code, drawn.headers["content-type"]) == (200, SVG)
-    assert title in title_of(drawn.content)
+    assert title in read_title(drawn.content)
     response = http.get(url, headers={"accept": "*/*"})
     assert response.status_code == status
     assert problem.items() <= response.json().items()
@@ -113,7 +115,7 @@ def test_explanation_names_the_parameter_of_the_url(
 def test_explanation_has_theme_and_language_of_the_url(http: httpx2.Client) -> None:
     drawn = http.get("/api?username=nobody-of-this-name&theme=dark&locale=de", headers=CAMO)
     assert ".c{fill:#0d1117" in drawn.text
-    assert "Kein" in title_of(drawn.content)
+    assert "Kein" in read_title(drawn.content)
 
 
 def test_page_without_user_is_unchanged(http: httpx2.Client) -> None:

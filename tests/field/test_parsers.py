@@ -254,10 +254,10 @@ def parse_banner_query(query: str) -> None:
 
 
 def foreign_query_inputs(_: str) -> Iterator[Input]:
-    parameters = {each.options: each.name for card in CARDS for each in card.parameters}
-    for parameter in parameters.values():
-        for name, text in TEXTS.items():
-            yield f"{name} as {parameter}", f"username=ada&user=ada&repo=a&{parameter}={text}"
+    names = {parameter.options: parameter.name for card in CARDS for parameter in card.parameters}
+    for name in names.values():
+        for kind, text in TEXTS.items():
+            yield f"{kind} as {name}", f"username=ada&user=ada&repo=a&{name}={text}"
     yield "many fields", "user&" * 10_000
 
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parents[1]
 ROWS = {
     *(f"E{number}" for number in range(1, 25)),
@@ -19,23 +21,37 @@ ELSEWHERE = {
 }
 
 _LABELS = re.compile(r"(?:[ENF]\d{1,2}\+?, )*[ENF]\d{1,2}\+?(?=[ :]|$)")
-_TEST_NAME = re.compile(r"test_([enf]\d{1,2})_")
 
 
-def rows_with_a_case() -> Iterator[str]:
-    """Yield the row at the beginning of each id and docstring, and of each test's name."""
-    for path in Path(__file__).parent.glob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                labels = _LABELS.match(node.value)
-                yield from re.findall(r"[ENF]\d+", labels[0] if labels else "")
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                name = _TEST_NAME.match(node.name)
-                yield from [name[1].upper()] if name else []
+def find_rows(source: str) -> Iterator[str]:
+    """Yield the rows at the beginning of each id and docstring, and in each `pytest.mark.row`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            labels = _LABELS.match(node.value)
+            yield from re.findall(r"[ENF]\d+", labels[0] if labels else "")
+
+
+@pytest.mark.parametrize(
+    ("source", "rows"),
+    [
+        ('@pytest.mark.row("E2")\ndef test_f() -> None: ...', ["E2"]),
+        ('def test_f() -> None:\n    """N3: a port in use."""', ["N3"]),
+        ('IDS = ["F1+, F18 endless cursor", "F1x", "of E4"]', ["F1", "F18"]),
+        ("def test_e5_f() -> None: ...  # E6", []),
+    ],
+)
+def test_find_rows_returns_those_of_markers_ids_and_docstrings(
+    source: str, rows: list[str]
+) -> None:
+    assert [*find_rows(source)] == rows
 
 
 def test_every_row_has_a_case() -> None:
-    assert sorted(ROWS - {*rows_with_a_case()} - ELSEWHERE.keys()) == []
+    files = Path(__file__).parent.glob("test_*.py")
+    covered = {
+        row for path in files if path != Path(__file__) for row in find_rows(path.read_text())
+    }
+    assert sorted(ROWS - covered - ELSEWHERE.keys()) == []
 
 
 def test_named_tests_exist() -> None:

@@ -68,7 +68,7 @@ ROWS = [
 ]
 
 
-class GitHub:
+class SevenStarFetcher:
     """Responds with seven stars for each owner."""
 
     async def fetch_many(
@@ -100,7 +100,7 @@ async def test_odd_row_fails_alone(conninfo: str, table: str, change: str) -> No
         column = {"users": "id", "banners": "owner_id"}[table]
         execute(conninfo, f"update {table} set {change} where {column} = {BAD_OWNER}")  # noqa: S608
         refresh = Refresh(
-            database=database, github=GitHub(), interval=HOUR, clock=lambda: NOON + HOUR
+            database=database, github=SevenStarFetcher(), interval=HOUR, clock=lambda: NOON + HOUR
         )
         outbox = Outbox(database=database, publish=publish, clock=lambda: NOON + HOUR)
         assert await outbox.publish_batch() >= 19

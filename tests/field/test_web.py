@@ -24,7 +24,7 @@ from github_banners.options import candidate_banner_names, parse_options
 from github_banners.serving.framework import Content
 from github_banners.serving.worker_process import MAX_QUEUE
 from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
-from tests.unit.api.test_png_converter import Scene
+from tests.unit.api.test_png_converter import PngConverterHarness
 from tests.unit.stats.test_snapshots import MAX_BYTES_PER_NAME, measure_bytes_per_name
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
@@ -138,7 +138,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-def test_request(http: httpx2.Client, row: Row) -> None:
+def test_get_reported_target_returns_status_and_media_type(http: httpx2.Client, row: Row) -> None:
     response = http.get(
         row.target, headers={"accept": "*/*", "user-agent": "", **(row.headers or {})}
     )
@@ -232,9 +232,8 @@ def test_malformed_body_gets_client_error(service: Running, chunk: bytes) -> Non
     assert response.split()[1:2] in ([b"400"], [b"431"])
 
 
-def test_f4_disconnect_in_body_counts_no_server_error(
-    service: Running, http: httpx2.Client
-) -> None:
+@pytest.mark.row("F4")
+def test_disconnect_in_body_counts_no_server_error(service: Running, http: httpx2.Client) -> None:
     host, _, port = service.url.removeprefix("http://").partition(":")
     head = b"POST /banners HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
     for _ in range(5):
@@ -253,7 +252,8 @@ def post(http: httpx2.Client, body: bytes) -> httpx2.Response:
     return http.post("/banners", content=body, headers={"content-type": JSON})
 
 
-def test_f5_banners_beyond_the_limit_get_409(http: httpx2.Client) -> None:
+@pytest.mark.row("F5")
+def test_banners_beyond_the_limit_get_409(http: httpx2.Client) -> None:
     bodies = [
         json.dumps({"username": "sam-studies", "radius": radius}).encode()
         for radius in range(MAX_BANNERS + 3)
@@ -275,7 +275,8 @@ def test_f5_banners_beyond_the_limit_get_409(http: httpx2.Client) -> None:
     assert http.get("/banners/preview?username=sam-studies&radius=19").status_code == 200
 
 
-async def test_f6_unknown_names_memory_is_bounded() -> None:
+@pytest.mark.row("F6")
+async def test_unknown_names_memory_is_bounded() -> None:
     assert await measure_bytes_per_name(UnknownUser, names=300) < MAX_BYTES_PER_NAME
 
 
@@ -284,9 +285,8 @@ def resident_bytes(service: Running) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
-def test_f7_clients_that_do_not_read_use_little_memory(
-    service: Running, http: httpx2.Client
-) -> None:
+@pytest.mark.row("F7")
+def test_clients_that_do_not_read_use_little_memory(service: Running, http: httpx2.Client) -> None:
     bundle = http.get("/docs").text.partition('src="/gh/docs/rapidoc')[2].partition('"')[0]
     path = f"/docs/rapidoc{bundle}"
     assert len(http.get(path).content) > 500_000
@@ -302,34 +302,38 @@ def test_f7_clients_that_do_not_read_use_little_memory(
         assert resident_bytes(service) - before < SLOW_CLIENTS * MAX_BYTES_PER_SLOW_CLIENT
 
 
-async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
-    scene = Scene()
-    scene.worker.may_finish.clear()
+@pytest.mark.row("F13")
+async def test_one_client_uses_half_of_the_png_queue() -> None:
+    harness = PngConverterHarness()
+    harness.worker.may_finish.clear()
     pictures = [Content.svg(b"<svg>%d</svg>" % number) for number in range(48)]
-    flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures[4:]]
+    flood = [asyncio.create_task(harness.draw(svg, client="flood")) for svg in pictures[4:]]
     await asyncio.sleep(0)
-    others = [asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures[:4]]
+    others = [asyncio.create_task(harness.draw(svg, client="other")) for svg in pictures[:4]]
     await asyncio.sleep(0)
-    scene.worker.may_finish.set()
+    harness.worker.may_finish.set()
     assert all(await asyncio.gather(*others))
     assert sum(png is not None for png in await asyncio.gather(*flood)) <= MAX_QUEUE // 2
 
 
-def test_f14_plain_name_of_a_shorter_login_stays_free() -> None:
+@pytest.mark.row("F14")
+def test_plain_name_of_a_shorter_login_stays_free() -> None:
     owner = candidate_banner_names("h-ok", parse_options({"type": "auto-nord"}), owner_id=1)
     other = candidate_banner_names("h-ok-auto", parse_options({"type": "nord"}), owner_id=2)
     assert owner[0] == "h-ok-auto-nord"
     assert not {*owner} & {*other}
 
 
-def test_n10_client_addresses_with_ports_are_distinct() -> None:
+@pytest.mark.row("N10")
+def test_client_addresses_with_ports_are_distinct() -> None:
     """See tests/unit/api/test_rate_limit.py for all spellings."""
     trusted = [ipaddress.ip_network("10.0.0.0/8")]
     variant = ["1.2.3.4:4711", "1.2.3.5:4711", "[2001:db8::1]:443", '"[2001:db8:0:1::1]"']
     assert len({client_address("10.0.0.1", address, trusted=trusted) for address in variant}) == 4
 
 
-def test_n13_body_with_byte_order_mark_is_accepted(http: httpx2.Client) -> None:
+@pytest.mark.row("N13")
+def test_body_with_byte_order_mark_is_accepted(http: httpx2.Client) -> None:
     body = b'\xef\xbb\xbf{"username": "mia-maintains", "layuot": "card"}'
     response = post(http, body)
     assert response.status_code == 201
@@ -342,7 +346,8 @@ def test_n13_body_with_byte_order_mark_is_accepted(http: httpx2.Client) -> None:
         assert http.get(path).headers["content-type"] == SVG
 
 
-def test_f23_rate_limit_applies_per_address() -> None:
+@pytest.mark.row("F23")
+def test_rate_limit_applies_per_address() -> None:
     rate_limiter = RateLimiter(per_second=10, monotonic=lambda: 0.0)
     for _ in range(20):
         rate_limiter.acquire("203.0.113.9")

@@ -23,6 +23,8 @@ from psycopg.sql import SQL, Identifier
 from github_banners.database import embedded, embedded_binaries
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
+from github_banners.github.client import GitHubClient
+from tests.integration.controlled_sandbox import FIRST, Sandbox, controlled_sandbox, open_client
 from tests.integration.postgres_process import run_postgres
 
 FOREIGN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -51,6 +53,27 @@ def make_template(server: str) -> None:
     # In a thread of its own, since this one may already run an event loop.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, migrate(make_conninfo(server, dbname=TEMPLATE))).result()
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox() -> Iterator[Sandbox]:
+    """Start a fake GitHub for all tests of a file."""
+    with controlled_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Return the shared sandbox; its faults are reset after the test."""
+    yield shared_sandbox
+    shared_sandbox.fail()
+
+
+@pytest.fixture
+async def graphql_client(sandbox: Sandbox) -> AsyncIterator[GitHubClient]:
+    """Return a client of the shared sandbox with a token."""
+    async with open_client(sandbox.url, FIRST) as github:
+        yield github
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The page of a permanent banner and its picture for link previews, served and in a browser."""
 
 import re
-import struct
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -13,8 +12,8 @@ import pytest
 
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.drawing.png import to_png
-from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
+from tests.png_size import read_png_size
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -55,12 +54,6 @@ def properties(page: str) -> dict[str, str]:
     return {name: unescape(content) for name, content in meta}
 
 
-def size_of(picture: bytes) -> tuple[int, int]:
-    assert picture.startswith(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
-    wide, high = struct.unpack_from(">II", picture, 16)
-    return wide, high
-
-
 def test_page_has_open_graph_properties(service: Running) -> None:
     path = create(service, type="dark", layout="compact")
     page = get(f"{service.url}{path}/", accept=BROWSER)
@@ -75,7 +68,7 @@ def test_page_has_open_graph_properties(service: Running) -> None:
     assert (meta["og:image:width"], meta["og:image:height"]) == ("1200", "630")
     picture = get(meta["og:image"])
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
-    assert size_of(picture.content) == (1200, 630)
+    assert read_png_size(picture.content) == (1200, 630)
     # A second may pass between the two responses.
     of_page, of_picture = (
         re.sub(r"max-age=\d+", "", response.headers["cache-control"], count=1)
@@ -158,7 +151,7 @@ def test_unknown_banner_has_a_page_and_a_picture(service: Running) -> None:
     assert page.headers["cache-control"] == "no-store"
     assert "og:image" not in properties(page.text)
     picture = get(f"{service.url}/banners/nobody-at-all/og.png")
-    assert (picture.status_code, size_of(picture.content)) == (200, (1200, 630))
+    assert (picture.status_code, read_png_size(picture.content)) == (200, (1200, 630))
     drawn = get(f"{service.url}/banners/nobody-at-all/", accept=IMAGE)
     assert ET.fromstring(drawn.content).tag.endswith("svg")
 
@@ -187,9 +180,3 @@ def test_page_in_browser_shows_banner_without_errors(service: Running, browser: 
     assert links == ["https://github.com/mia-maintains", f"{service.url}/"]
     assert errors == []
     page.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with running_chromium() as browser:
-        yield browser

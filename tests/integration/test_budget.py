@@ -43,22 +43,24 @@ class CountingGitHub:
 class Process:
     """One process: a budget, and its own object for the account that all share."""
 
-    def __init__(self, database: Database, github: CountingGitHub, scene: "Scene") -> None:
+    def __init__(
+        self, database: Database, github: CountingGitHub, harness: "BudgetHarness"
+    ) -> None:
         self.account = Account([Credential(Token("ghp_shared"))])
-        self.budget = ReservedBudget(database, clock=lambda: scene.now)
+        self.budget = ReservedBudget(database, clock=lambda: harness.now)
         self._github = github
-        self._scene = scene
+        self._harness = harness
 
     async def spend(self, priority: Priority = Priority.KNOWN_OWNER) -> bool:
         """Send one request, if the budget and GitHub's last report allow it."""
         account = self.account
-        if not account.is_usable(Resource.GRAPHQL, now=self._scene.now, priority=priority):
+        if not account.is_usable(Resource.GRAPHQL, now=self._harness.now, priority=priority):
             return False
         if not await self.budget.reserve(account, Resource.GRAPHQL, priority):
             return False
         with account.credentials[0].track_in_flight(Resource.GRAPHQL):
             await asyncio.sleep(0)
-            rate_limit = self._github.spend_point(self._scene.now)
+            rate_limit = self._github.spend_point(self._harness.now)
             await asyncio.sleep(0)
         account.update_rate_limit(rate_limit)
         await self.budget.observe(account, Resource.GRAPHQL, rate_limit)
@@ -77,7 +79,7 @@ class Process:
         return sum(await asyncio.gather(*(work() for _ in range(3))))
 
 
-class Scene:
+class BudgetHarness:
     """Processes on one database, and a fake clock."""
 
     def __init__(self, databases: list[Database]) -> None:
@@ -89,7 +91,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+async def harness(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BudgetHarness]:
     # On a busy machine a slow database must not count as down: then points are spent without it.
     monkeypatch.setattr(budget, "DATABASE_TIMEOUT_SECONDS", 20.0)
     async with AsyncExitStack() as stack:
@@ -97,16 +99,16 @@ async def scene(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             await stack.enter_async_context(Database(conninfo, max_connections=2))
             for _ in range(PROCESSES)
         ]
-        yield Scene(databases)
+        yield BudgetHarness(databases)
 
 
 @pytest.mark.parametrize("remaining", [5, 120, 700])
 async def test_reserve_in_ten_processes_never_overspends(
-    scene: Scene, remaining: int, monkeypatch: pytest.MonkeyPatch
+    harness: BudgetHarness, remaining: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "PROBE_POLLS", 400)
     github = CountingGitHub(remaining=remaining)
-    processes = scene.processes(github)
+    processes = harness.processes(github)
     spent = await asyncio.gather(*(process.spend_all() for process in processes))
     assert github.refused == 0
     assert sum(spent) == remaining - github.remaining
@@ -114,23 +116,25 @@ async def test_reserve_in_ten_processes_never_overspends(
 
 
 async def test_reserve_after_first_response_of_other_process_does_not_poll(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: BudgetHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "_PROBE_POLL_SECONDS", 60.0)
-    first, second = scene.processes(CountingGitHub(remaining=700), 2)
+    first, second = harness.processes(CountingGitHub(remaining=700), 2)
     assert await first.spend()
     async with asyncio.timeout(20):
         assert await second.spend()
-    scene.now += HOUR + timedelta(seconds=1)
+    harness.now += HOUR + timedelta(seconds=1)
     assert await second.spend()
     async with asyncio.timeout(20):
         assert await first.spend()
 
 
 @pytest.mark.parametrize("remaining", [1500, 1600])
-async def test_reserve_for_background_leaves_thirty_percent(scene: Scene, remaining: int) -> None:
+async def test_reserve_for_background_leaves_thirty_percent(
+    harness: BudgetHarness, remaining: int
+) -> None:
     github = CountingGitHub(remaining=remaining)
-    processes = scene.processes(github)
+    processes = harness.processes(github)
     await asyncio.gather(*(process.spend() for process in processes))
     await asyncio.gather(*(process.spend_all(Priority.BACKGROUND) for process in processes))
     assert github.remaining >= 1500 - PROCESSES
@@ -138,10 +142,10 @@ async def test_reserve_for_background_leaves_thirty_percent(scene: Scene, remain
 
 
 async def test_reserve_background_beside_interactive_leaves_thirty_percent(
-    scene: Scene,
+    harness: BudgetHarness,
 ) -> None:
     github = CountingGitHub(remaining=1700)
-    processes = scene.processes(github)
+    processes = harness.processes(github)
     background = [process.spend_all(Priority.BACKGROUND) for process in processes[:5]]
     interactive = [process.spend() for process in processes[5:] for _ in range(20)]
     await asyncio.gather(*background, *interactive)
@@ -151,48 +155,52 @@ async def test_reserve_background_beside_interactive_leaves_thirty_percent(
     assert github.refused == 0
 
 
-async def test_reserve_points_of_killed_process_are_free_after_its_lease(scene: Scene) -> None:
+async def test_reserve_points_of_killed_process_are_free_after_its_lease(
+    harness: BudgetHarness,
+) -> None:
     github = CountingGitHub(remaining=100)
-    killed, other = scene.processes(github, 2)
+    killed, other = harness.processes(github, 2)
     for _ in range(2):
         assert await killed.spend()
     await other.spend_all()
     remaining_during_lease = github.remaining
     assert remaining_during_lease > 0
-    scene.now += 3 * LEASE
+    harness.now += 3 * LEASE
     await other.spend_all()
     assert github.remaining == 0
     assert github.refused == 0
 
 
-async def test_reserve_frozen_process_does_not_spend_points_that_others_got(scene: Scene) -> None:
+async def test_reserve_frozen_process_does_not_spend_points_that_others_got(
+    harness: BudgetHarness,
+) -> None:
     github = CountingGitHub(remaining=100)
-    frozen, other = scene.processes(github, 2)
+    frozen, other = harness.processes(github, 2)
     for _ in range(2):
         assert await frozen.spend()
     # It is frozen with a chunk of points until long after its lease.
-    scene.now += 3 * LEASE
+    harness.now += 3 * LEASE
     await other.spend_all()
     assert github.remaining == 0
     assert not await frozen.spend()
     assert github.refused == 0
 
 
-async def test_reserve_after_reset_succeeds(scene: Scene) -> None:
+async def test_reserve_after_reset_succeeds(harness: BudgetHarness) -> None:
     github = CountingGitHub(remaining=3)
-    (process,) = scene.processes(github, 1)
+    (process,) = harness.processes(github, 1)
     await process.spend_all()
     assert github.remaining == 0
-    scene.now += HOUR + timedelta(seconds=1)
+    harness.now += HOUR + timedelta(seconds=1)
     github.remaining = 4
     assert await process.spend()
 
 
 async def test_reserve_without_database_refuses_background_only(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: BudgetHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     github = CountingGitHub(remaining=1000, limit=1000)
-    (process,) = scene.processes(github, 1)
+    (process,) = harness.processes(github, 1)
 
     async def refuse(*_: object, **__: object) -> None:
         raise DatabaseUnavailable

@@ -12,7 +12,6 @@ from github_banners import __version__
 from github_banners.api.openapi import build_document
 from github_banners.api.public_routes import FORMATS
 from github_banners.options import OPTIONS
-from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
 if TYPE_CHECKING:
@@ -31,12 +30,6 @@ def service() -> Iterator[Running]:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as served:
             yield served
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.mark.browser

@@ -72,7 +72,7 @@ pytestmark = pytest.mark.postgres
 SOURCE = Path(github_banners.__file__).parent
 BAD_OWNER = 2
 
-Case: TypeAlias = Callable[["Scene", "Fault"], Awaitable[None]]
+Case: TypeAlias = Callable[["FaultListHarness", "Fault"], Awaitable[None]]
 
 
 def lose_connection(conn: Any) -> Exception:
@@ -143,7 +143,7 @@ def _holds(params: Any, value: int) -> bool:
     return type(params) is int and params == value
 
 
-class Scene:
+class FaultListHarness:
     """Three owners with a banner each, a fake GitHub, a broker, and a clock that sleeping advances."""
 
     def __init__(
@@ -219,23 +219,23 @@ class Scene:
                 await asyncio.sleep(0.01)
 
 
-async def refreshes_others(scene: Scene, fault: Fault) -> None:
+async def refreshes_others(harness: FaultListHarness, fault: Fault) -> None:
     """A record that cannot be saved fails alone, and is saved later."""
-    await scene.track()
-    async with scene.running(scene.refresh().run):
+    await harness.track()
+    async with harness.running(harness.refresh().run):
         for kind, make in KINDS.items():
-            scene.stars += 1
-            expected = [scene.stars] * 3
+            harness.stars += 1
+            expected = [harness.stars] * 3
             with fault.failing(make, only_for=BAD_OWNER):
                 if kind == "loss":
                     await _until_hit(fault)
                 else:
                     await _until_hit(fault)
                     query = "select total_stars from users where id <> 2 order by id"
-                    await scene.until(query, expected[:2])
-                    [(bad,)] = scene.fetch("select total_stars from users where id = 2")
-                    assert bad < scene.stars
-            await scene.until("select total_stars from users order by id", expected)
+                    await harness.until(query, expected[:2])
+                    [(bad,)] = harness.fetch("select total_stars from users where id = 2")
+                    assert bad < harness.stars
+            await harness.until("select total_stars from users order by id", expected)
 
 
 async def _until_hit(fault: Fault) -> None:
@@ -244,128 +244,130 @@ async def _until_hit(fault: Fault) -> None:
             await asyncio.sleep(0.01)
 
 
-async def refreshes_later(scene: Scene, fault: Fault) -> None:
+async def refreshes_later(harness: FaultListHarness, fault: Fault) -> None:
     """A failure that affects all records is retried until it succeeds."""
-    await scene.track()
-    async with scene.running(scene.refresh().run):
+    await harness.track()
+    async with harness.running(harness.refresh().run):
         for make in KINDS.values():
-            scene.stars += 1
+            harness.stars += 1
             with fault.failing(make):
                 await _until_hit(fault)
                 query = "select total_stars from users order by id"
-                await scene.until(query, [scene.stars] * 3)
+                await harness.until(query, [harness.stars] * 3)
 
 
-async def finds_deleted(scene: Scene, fault: Fault) -> None:
-    await scene.track()
-    async with scene.running(scene.refresh().run):
+async def finds_deleted(harness: FaultListHarness, fault: Fault) -> None:
+    await harness.track()
+    async with harness.running(harness.refresh().run):
         for make in KINDS.values():
-            scene.stars += 1
-            scene.errors_by_owner = {1: UnknownUser("1")}
+            harness.stars += 1
+            harness.errors_by_owner = {1: UnknownUser("1")}
             with fault.failing(make):
                 await _until_hit(fault)
-                await scene.until("select id from users where gone_since is not null", [1])
-            scene.errors_by_owner = {}
+                await harness.until("select id from users where gone_since is not null", [1])
+            harness.errors_by_owner = {}
             async with asyncio.timeout(60):
                 # Repeated, because the fast clock lets leases expire while their holders save.
-                while scene.fetch("select id from users where gone_since is not null"):
-                    async with scene.database.transaction() as conn:
-                        await conn.execute("update users set due_at = %s where id = 1", [scene.now])
+                while harness.fetch("select id from users where gone_since is not null"):
+                    async with harness.database.transaction() as conn:
+                        await conn.execute(
+                            "update users set due_at = %s where id = 1", [harness.now]
+                        )
                     await asyncio.sleep(0.05)
 
 
-async def releases_failed(scene: Scene, fault: Fault) -> None:
-    await scene.track()
-    async with scene.running(scene.refresh().run):
+async def releases_failed(harness: FaultListHarness, fault: Fault) -> None:
+    await harness.track()
+    async with harness.running(harness.refresh().run):
         for make in KINDS.values():
-            scene.stars += 1
-            scene.errors_by_owner = {2: GitHubUnavailable()}
+            harness.stars += 1
+            harness.errors_by_owner = {2: GitHubUnavailable()}
             with fault.failing(make):
                 await _until_hit(fault)
-                scene.errors_by_owner = {}
+                harness.errors_by_owner = {}
                 query = "select total_stars from users order by id"
-                await scene.until(query, [scene.stars] * 3)
+                await harness.until(query, [harness.stars] * 3)
 
 
-async def raises_remaining(scene: Scene, fault: Fault) -> None:
-    await scene.track()
-    async with scene.running(scene.refresh().raise_versions):
+async def raises_remaining(harness: FaultListHarness, fault: Fault) -> None:
+    await harness.track()
+    async with harness.running(harness.refresh().raise_versions):
         for make in KINDS.values():
             with fault.failing(make):
                 await _until_hit(fault)
-                async with scene.database.transaction() as conn:
+                async with harness.database.transaction() as conn:
                     await conn.execute("update users set raise_banners_after = ''")
                 query = "select id from users where raise_banners_after is not null"
-                await scene.until(query, [])
+                await harness.until(query, [])
 
 
-async def publishes(scene: Scene, fault: Fault) -> None:
-    await scene.track()
-    async with scene.running(scene.outbox().run):
+async def publishes(harness: FaultListHarness, fault: Fault) -> None:
+    await harness.track()
+    async with harness.running(harness.outbox().run):
         for make in KINDS.values():
             with fault.failing(make):
-                scene.now += timedelta(minutes=1)
-                async with scene.database.transaction() as conn:
+                harness.now += timedelta(minutes=1)
+                async with harness.database.transaction() as conn:
                     await conn.execute("update banners set version = version + 1")
                 await _until_hit(fault)
                 query = "select id from banners where published_version < version"
-                moving = asyncio.create_task(_move_clock(scene))
+                moving = asyncio.create_task(_move_clock(harness))
                 try:
-                    await scene.until(query, [])
+                    await harness.until(query, [])
                 finally:
                     moving.cancel()
 
 
-async def _move_clock(scene: Scene) -> None:
+async def _move_clock(harness: FaultListHarness) -> None:
     while True:
-        await scene.sleep(0)
+        await harness.sleep(0)
 
 
-async def release_banners(scene: Scene, fault: Fault) -> None:
+async def release_banners(harness: FaultListHarness, fault: Fault) -> None:
     refusing = [True]
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         if refusing[0] and banner.owner_id == BAD_OWNER:
             raise ValueError("refused")
 
-    await scene.track()
-    box = Outbox(database=scene.database, publish=publish, clock=scene.clock)
-    moving = asyncio.create_task(_move_clock(scene))
-    async with scene.running(box.run):
+    await harness.track()
+    box = Outbox(database=harness.database, publish=publish, clock=harness.clock)
+    moving = asyncio.create_task(_move_clock(harness))
+    async with harness.running(box.run):
         for make in KINDS.values():
             refusing[0] = True
-            async with scene.database.transaction() as conn:
+            async with harness.database.transaction() as conn:
                 await conn.execute("update banners set version = version + 1")
             with fault.failing(make):
                 await _until_hit(fault)
                 query = "select owner_id from banners where published_version < version"
-                await scene.until(query, [BAD_OWNER])
+                await harness.until(query, [BAD_OWNER])
             refusing[0] = False
-            await scene.until(query, [])
+            await harness.until(query, [])
     moving.cancel()
 
 
-async def record_requests(scene: Scene, fault: Fault) -> None:
-    await scene.track()
-    refresh = scene.refresh()
+async def record_requests(harness: FaultListHarness, fault: Fault) -> None:
+    await harness.track()
+    refresh = harness.refresh()
     for make in KINDS.values():
-        scene.now += HOUR
-        requested = {f"b-{number}": scene.now for number in (1, 2, 3)}
+        harness.now += HOUR
+        requested = {f"b-{number}": harness.now for number in (1, 2, 3)}
         with fault.failing(make, times=1):
             try:
                 await refresh.record_requests(requested)
             except BannersError:
                 await refresh.record_requests(requested)
-        requested_at = scene.fetch("select last_requested_at from banners")
-        assert requested_at == [(scene.now,)] * 3
+        requested_at = harness.fetch("select last_requested_at from banners")
+        assert requested_at == [(harness.now,)] * 3
 
 
-async def measures_backlogs(scene: Scene, fault: Fault) -> None:
-    await scene.track()
+async def measures_backlogs(harness: FaultListHarness, fault: Fault) -> None:
+    await harness.track()
     measurements = Measurements(
-        database=scene.database, accounts=[], clock=scene.clock, sleep=scene.sleep
+        database=harness.database, accounts=[], clock=harness.clock, sleep=harness.sleep
     )
-    async with scene.running(measurements.run), asyncio.timeout(60):
+    async with harness.running(measurements.run), asyncio.timeout(60):
         for make in KINDS.values():
             with fault.failing(make, times=1):
                 await _until_hit(fault)
@@ -374,15 +376,15 @@ async def measures_backlogs(scene: Scene, fault: Fault) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def hears_changes(scene: Scene, fault: Fault) -> None:
+async def hears_changes(harness: FaultListHarness, fault: Fault) -> None:
     trust = Invalidations(clock=lambda: datetime.now(UTC))
     listening = ChangeListener(
-        scene.conninfo, database=scene.database, invalidations=trust, sleep=scene.sleep
+        harness.conninfo, database=harness.database, invalidations=trust, sleep=harness.sleep
     )
-    async with scene.running(listening.run), asyncio.timeout(60):
+    async with harness.running(listening.run), asyncio.timeout(60):
         for make in KINDS.values():
             with fault.failing(make, times=1):
-                scene.fetch(
+                harness.fetch(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
                     " where application_name = 'banners-changes'"
                 )
@@ -391,17 +393,17 @@ async def hears_changes(scene: Scene, fault: Fault) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def migrates(scene: Scene, fault: Fault) -> None:
+async def migrates(harness: FaultListHarness, fault: Fault) -> None:
     """After a first successful attempt, later failures are retried."""
-    with psycopg.connect(scene.conninfo, autocommit=True) as conn:
+    with psycopg.connect(harness.conninfo, autocommit=True) as conn:
         conn.cursor().execute("drop schema public cascade; create schema public")
     for make in KINDS.values():
         attempted, ready = asyncio.Event(), asyncio.Event()
         attempted.set()
-        with psycopg.connect(scene.conninfo, autocommit=True) as conn:
+        with psycopg.connect(harness.conninfo, autocommit=True) as conn:
             conn.cursor().execute("drop schema public cascade; create schema public")
         migrating = asyncio.create_task(
-            background_tasks.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
+            background_tasks.migrate_until_ready(harness.conninfo, attempted=attempted, ready=ready)
         )
         try:
             with fault.failing(make, times=1):
@@ -412,28 +414,28 @@ async def migrates(scene: Scene, fault: Fault) -> None:
             await asyncio.wait({migrating})
 
 
-async def goes_back(scene: Scene, fault: Fault) -> None:
+async def goes_back(harness: FaultListHarness, fault: Fault) -> None:
     """`migrate --back-to` fails with one error, and succeeds when it is repeated."""
     for make in KINDS.values():
         with (
             fault.failing(make, times=1),
             pytest.raises((BannersError, psycopg.Error, TypeError)),
         ):
-            await migrations.go_back(scene.conninfo, HEAD)
-        await migrations.go_back(scene.conninfo, HEAD)
+            await migrations.go_back(harness.conninfo, HEAD)
+        await migrations.go_back(harness.conninfo, HEAD)
 
 
-async def inspects(scene: Scene, fault: Fault) -> None:
+async def inspects(harness: FaultListHarness, fault: Fault) -> None:
     """`check` reports the error, or the service retries; both as a BannersError."""
-    condition = await server_info.fetch_server_info(scene.conninfo)
+    condition = await server_info.fetch_server_info(harness.conninfo)
     for make in KINDS.values():
         with fault.failing(make, times=1):
             calls = (
-                lambda: server_info.fetch_server_info(scene.conninfo),
-                lambda: server_info.try_writing(scene.conninfo, condition),
-                lambda: server_info.count_rows_ahead(scene.conninfo, condition, now=NOON),
+                lambda: server_info.fetch_server_info(harness.conninfo),
+                lambda: server_info.try_writing(harness.conninfo, condition),
+                lambda: server_info.count_rows_ahead(harness.conninfo, condition, now=NOON),
                 lambda: refresh_costs.fetch_refresh_costs(
-                    scene.conninfo, schema=condition.schema, now=NOON
+                    harness.conninfo, schema=condition.schema, now=NOON
                 ),
             )
             for call in calls:
@@ -441,13 +443,13 @@ async def inspects(scene: Scene, fault: Fault) -> None:
                     await call()
                 except (BannersError, TypeError):
                     continue
-    assert (await server_info.fetch_server_info(scene.conninfo)).problem is None
+    assert (await server_info.fetch_server_info(harness.conninfo)).problem is None
 
 
-async def refreshes_data(scene: Scene, fault: Fault) -> None:
+async def refreshes_data(harness: FaultListHarness, fault: Fault) -> None:
     """Data that can't be fetched or saved is retried until it succeeds."""
-    await scene.track()
-    async with scene.database.transaction() as conn:
+    await harness.track()
+    async with harness.database.transaction() as conn:
         for number in (1, 2, 3):
             options = BannerOptions(layout=Layout.ACTIVITY)
             await banners.insert_banner(
@@ -459,65 +461,65 @@ async def refreshes_data(scene: Scene, fault: Fault) -> None:
                 now=NOON,
             )
         await data_leases.schedule_data(conn, [1, 2, 3], now=NOON, interval=HOUR)
-    github = FakeGitHub(clock=scene.clock)
+    github = FakeGitHub(clock=harness.clock)
     github.gate.set()
     refresh = DataRefresh(
-        database=scene.database,
+        database=harness.database,
         github=github,
         interval=HOUR,
-        clock=scene.clock,
-        sleep=scene.sleep,
+        clock=harness.clock,
+        sleep=harness.sleep,
     )
     if fault.function == "release_data":
         github.fails_next = 1_000
-    async with scene.running(refresh.run):
+    async with harness.running(refresh.run):
         for make in KINDS.values():
-            scene.stars += 1
-            year = ContributionYear(2026, (1, 2), commits=scene.stars)
+            harness.stars += 1
+            year = ContributionYear(2026, (1, 2), commits=harness.stars)
             github.contributions = {number: Contributions((year,)) for number in (1, 2, 3)}
             with fault.failing(make):
-                async with scene.database.transaction() as conn:
-                    await conn.execute("update owner_data set due_at = %s", [scene.now])
+                async with harness.database.transaction() as conn:
+                    await conn.execute("update owner_data set due_at = %s", [harness.now])
                 await _until_hit(fault)
                 github.fails_next = 0
                 # Repeated, because the fast clock makes data due while it is being saved.
-                await scene.until(
-                    "select commits from contribution_years order by owner_id", [scene.stars] * 3
+                await harness.until(
+                    "select commits from contribution_years order by owner_id", [harness.stars] * 3
                 )
             if fault.function == "release_data":
                 github.fails_next = 1_000
 
 
-async def removes_gone(scene: Scene, fault: Fault) -> None:
+async def removes_gone(harness: FaultListHarness, fault: Fault) -> None:
     """A user whose rows can't be deleted is tried again, and holds up no other."""
-    await scene.track()
+    await harness.track()
     gone_users = GoneUsers(
-        database=scene.database,
-        github=scene,
+        database=harness.database,
+        github=harness,
         remove_after=timedelta(days=90),
         interval=HOUR,
-        clock=scene.clock,
-        sleep=scene.sleep,
+        clock=harness.clock,
+        sleep=harness.sleep,
     )
-    scene.errors_by_owner = {1: UnknownUser("1")}
-    async with scene.running(gone_users.run):
+    harness.errors_by_owner = {1: UnknownUser("1")}
+    async with harness.running(gone_users.run):
         for make in KINDS.values():
-            scene.now += HOUR
-            async with scene.database.transaction() as conn:
+            harness.now += HOUR
+            async with harness.database.transaction() as conn:
                 await users.upsert_owners(
-                    conn, [fetched_owner(1, fetched_at=scene.now)], now=scene.now
+                    conn, [fetched_owner(1, fetched_at=harness.now)], now=harness.now
                 )
             with fault.failing(make):
-                async with scene.database.transaction() as conn:
+                async with harness.database.transaction() as conn:
                     await conn.execute(
                         "update users set gone_since = %s where id = 1",
-                        [scene.now - timedelta(days=91)],
+                        [harness.now - timedelta(days=91)],
                     )
                 await _until_hit(fault)
-                await scene.until("select id from users order by id", [2, 3])
+                await harness.until("select id from users order by id", [2, 3])
 
 
-async def forgets(scene: Scene, fault: Fault) -> None:
+async def forgets(harness: FaultListHarness, fault: Fault) -> None:
     """Pictures are removed in the end, and what was forgotten or denied is taken over."""
     removed: list[str] = []
     dropped: set[int] = set()
@@ -531,100 +533,102 @@ async def forgets(scene: Scene, fault: Fault) -> None:
         denied[:] = logins
 
     work = forgetting.Forgetting(
-        database=scene.database,
+        database=harness.database,
         remove=remove,
         drop_owners=dropped.update,
         deny=deny,
-        clock=scene.clock,
+        clock=harness.clock,
     )
-    moving = asyncio.create_task(_move_clock(scene))
-    async with scene.running(work.run), asyncio.timeout(60):
+    moving = asyncio.create_task(_move_clock(harness))
+    async with harness.running(work.run), asyncio.timeout(60):
         for number, make in enumerate(KINDS.values()):
             with fault.failing(make, times=1):
-                async with scene.database.transaction() as conn:
+                async with harness.database.transaction() as conn:
                     await conn.execute(
                         "insert into removed_pictures values (%s, 1, %s)",
-                        [f"b-{number}", scene.now],
+                        [f"b-{number}", harness.now],
                     )
                     await conn.execute(
-                        "insert into forgotten_users values (%s, %s, 1)", [number, scene.now]
+                        "insert into forgotten_users values (%s, %s, 1)", [number, harness.now]
                     )
                     await conn.execute(
-                        "insert into denied_logins values (%s, %s)", [f"user-{number}", scene.now]
+                        "insert into denied_logins values (%s, %s)", [f"user-{number}", harness.now]
                     )
                 await _until_hit(fault)
-                await scene.until("select storage_path from removed_pictures", [])
+                await harness.until("select storage_path from removed_pictures", [])
             while number not in dropped or f"user-{number}" not in denied:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert f"b-{number}" in removed
     moving.cancel()
 
 
-async def runs_forget(scene: Scene, fault: Fault) -> None:
+async def runs_forget(harness: FaultListHarness, fault: Fault) -> None:
     """The commands fail with one error, and do all of it when they are repeated."""
     settings = Settings()
     with tempfile.TemporaryDirectory() as folder:
         location = StorageFolder(Path(folder))
 
         async def work() -> list[object]:
-            user = await open_user_removal.find_user(scene.conninfo, "user-1")
+            user = await open_user_removal.find_user(harness.conninfo, "user-1")
             await open_user_removal.remove_user(
-                settings, user, conninfo=scene.conninfo, location=location, deny=True
+                settings, user, conninfo=harness.conninfo, location=location, deny=True
             )
-            await open_user_removal.allow_login(scene.conninfo, "user-1")
-            return scene.fetch("select id from users where id = 1")
+            await open_user_removal.allow_login(harness.conninfo, "user-1")
+            return harness.fetch("select id from users where id = 1")
 
         for make in KINDS.values():
-            await scene.track()
+            await harness.track()
             with fault.failing(make, times=1):
                 with pytest.raises((BannersError, psycopg.Error, TypeError)):
                     await work()
                 assert await work() == []
-            async with scene.database.transaction() as conn:
+            async with harness.database.transaction() as conn:
                 await conn.execute("delete from forgotten_users")
 
 
-async def serves_requests(scene: Scene, fault: Fault) -> None:
+async def serves_requests(harness: FaultListHarness, fault: Fault) -> None:
     """Only the request fails, and the next one succeeds."""
-    await scene.track()
+    await harness.track()
 
     async def work(conn: Any) -> int:
         await users.select_snapshot(conn, "user-1")
         await banners.select_banner_with_snapshot(conn, "b-1")
-        await leases.lease_users(conn, {1: scene.now}, now=scene.now)
-        await leases.release_user(conn, 1, leased_until=scene.now)
+        await leases.lease_users(conn, {1: harness.now}, now=harness.now)
+        await leases.release_user(conn, 1, leased_until=harness.now)
         await owner_data.select_repository_need(conn, 1, "linux")
         await login_holders.insert_identity(
-            conn, Owner(int(scene.now.timestamp()), "new"), now=scene.now
+            conn, Owner(int(harness.now.timestamp()), "new"), now=harness.now
         )
-        scene.now += HOUR
-        name = f"n-{scene.now:%d%H}"
+        harness.now += HOUR
+        name = f"n-{harness.now:%d%H}"
         options = BannerOptions(title=name)
-        await banners.insert_banner(conn, owner_id=1, options=options, names=[name], now=scene.now)
+        await banners.insert_banner(
+            conn, owner_id=1, options=options, names=[name], now=harness.now
+        )
         return await banners.count_banners(conn, 1, limit=100)
 
     for make in KINDS.values():
         with fault.failing(make, times=1), pytest.raises((BannersError, psycopg.Error, TypeError)):
-            await scene.database.run_within(work, timeout_seconds=5)
+            await harness.database.run_within(work, timeout_seconds=5)
         async with asyncio.timeout(60):
             while True:
                 try:
-                    assert await scene.database.run_within(work, timeout_seconds=5)
+                    assert await harness.database.run_within(work, timeout_seconds=5)
                     break
                 except BannersError:
                     await asyncio.sleep(0.1)
 
 
-async def reserves_points(scene: Scene, fault: Fault) -> None:
+async def reserves_points(harness: FaultListHarness, fault: Fault) -> None:
     """Without the table of budgets nothing is reserved, and no request fails."""
     account = Account([Credential(Token("ghp_fault"))])
     for make in KINDS.values():
-        budget = ReservedBudget(scene.database, clock=scene.clock)
+        budget = ReservedBudget(harness.database, clock=harness.clock)
         with fault.failing(make, times=1), suppress(TypeError):
             await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN)
         async with asyncio.timeout(60):
             while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN):
-                await scene.sleep(0)
+                await harness.sleep(0)
 
 
 STATEMENTS: dict[str, Case] = {
@@ -773,7 +777,7 @@ async def test_failing_statement_ends_no_background_task(
     monkeypatch.setattr(budget_module, "_PROBE_POLL_SECONDS", 0.001)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)
     with psycopg.connect(conninfo, autocommit=True) as watching:
-        await case(Scene(database, conninfo, watching), Fault(monkeypatch, function))
+        await case(FaultListHarness(database, conninfo, watching), Fault(monkeypatch, function))
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)

@@ -53,7 +53,7 @@ OWNER_COLUMNS = """
 """
 
 
-class Scene:
+class ForgettingHarness:
     """The services of an api and a folder of pictures; Ada has banners of every kind, Bob has one."""
 
     def __init__(self, database: Database, conninfo: str, store: FolderStore) -> None:
@@ -140,7 +140,7 @@ class Scene:
     async def forget(self, owner_id: int = ADA) -> UserRows:
         return await delete_user(self.database, owner_id, clock=self.clock)
 
-    async def tables_of(self, owner_id: int) -> set[str]:
+    async def find_tables(self, owner_id: int) -> set[str]:
         """Return the tables with rows of an owner, whatever tables there are."""
         names = set()
         async with self.database.transaction() as connection:
@@ -172,36 +172,40 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(database: Database, conninfo: str, tmp_path: Path) -> AsyncIterator[Scene]:
+async def harness(
+    database: Database, conninfo: str, tmp_path: Path
+) -> AsyncIterator[ForgettingHarness]:
     store = FolderStore(tmp_path / "banners", clock=lambda: services.now)
-    services = Scene(database, conninfo, store)
+    services = ForgettingHarness(database, conninfo, store)
     yield services
     await services.services.close()
     store.close()
 
 
-async def test_delete_user_leaves_no_row_of_the_user_and_all_of_others(scene: Scene) -> None:
-    await scene.fill()
-    before = await scene.tables_of(ADA)
+async def test_delete_user_leaves_no_row_of_the_user_and_all_of_others(
+    harness: ForgettingHarness,
+) -> None:
+    await harness.fill()
+    before = await harness.find_tables(ADA)
     assert before == {
         "users", "logins", "repositories", "owner_data", "contribution_years", "banners"
     }  # fmt: skip
-    others = await scene.tables_of(BOB)
-    rows = await scene.forget()
+    others = await harness.find_tables(BOB)
+    rows = await harness.forget()
     assert (rows.users, rows.banners, rows.repositories) == (1, 3, 3)
     assert rows.data == 2
-    assert await scene.tables_of(ADA) == set()
-    assert await scene.tables_of(BOB) == others
-    assert await scene.forget() == UserRows()
+    assert await harness.find_tables(ADA) == set()
+    assert await harness.find_tables(BOB) == others
+    assert await harness.forget() == UserRows()
 
 
-async def test_delete_user_renamed_is_found_by_each_login(scene: Scene) -> None:
-    await scene.fill()
-    await scene.services.owners.find_by_login(
+async def test_delete_user_renamed_is_found_by_each_login(harness: ForgettingHarness) -> None:
+    await harness.fill()
+    await harness.services.owners.find_by_login(
         "lovelace", deadline=Deadline(10, 10), charge=no_charge
     )
-    await scene.services.drain()
-    async with scene.database.transaction() as connection:
+    await harness.services.drain()
+    async with harness.database.transaction() as connection:
         matches = [
             await forgotten_users.select_user(connection, login) for login in ("ADA", "Lovelace")
         ]
@@ -210,269 +214,280 @@ async def test_delete_user_renamed_is_found_by_each_login(scene: Scene) -> None:
     assert matches[0] == matches[1]
     assert matches[0] is not None
     assert (matches[0][0].login, matches[0][1]) == ("Lovelace", ["lovelace", "ada"])
-    assert counted == await scene.forget()
+    assert counted == await harness.forget()
     assert counted.logins == 2
 
 
 async def test_delete_user_many_banners_is_resumed(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: ForgettingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = await scene.fill()
+    names = await harness.fill()
     monkeypatch.setattr(forgotten_users, "MAX_DELETED_BANNERS", 2)
-    async with scene.database.transaction() as connection:
+    async with harness.database.transaction() as connection:
         first = await forgotten_users.delete_user_rows(
-            connection, ADA, now=scene.now, removal_due_at=scene.now
+            connection, ADA, now=harness.now, removal_due_at=harness.now
         )
         assert first == UserRows(banners=2)
         assert await forgotten_users.select_user(connection, "ada") is not None
-    rest = await scene.forget()
+    rest = await harness.forget()
     assert (rest.users, rest.banners) == (1, 1)
-    assert {picture.path for picture in await scene.waiting()} == set(names)
+    assert {picture.path for picture in await harness.waiting()} == set(names)
 
 
-async def test_late_event_does_not_bring_a_picture_back(scene: Scene) -> None:
-    names = await scene.fill()
-    events = [await scene.event(name) for name in names]
-    await scene.forget()
-    pictures = await scene.waiting()
-    responses = await remove_pictures(scene.database, scene.remove, pictures)
+async def test_late_event_does_not_bring_a_picture_back(harness: ForgettingHarness) -> None:
+    names = await harness.fill()
+    events = [await harness.event(name) for name in names]
+    await harness.forget()
+    pictures = await harness.waiting()
+    responses = await remove_pictures(harness.database, harness.remove, pictures)
     assert all(isinstance(response, RemoveResponse) for response in responses)
-    assert await scene.waiting() == []
+    assert await harness.waiting() == []
     for name, event in zip(names, events, strict=True):
-        await scene.receive(event)
-        assert await scene.store.get(name) is None
-        stored = await scene.store.get_version(name)
+        await harness.receive(event)
+        assert await harness.store.get(name) is None
+        stored = await harness.store.get_version(name)
         assert stored is not None
         assert stored.is_removed
 
 
-async def test_late_save_does_not_bring_the_user_back(scene: Scene) -> None:
-    await scene.fill()
-    requested = await scene.github.fetch("lovelace")
-    late = [(requested, (await scene.select_banner("bob-dark"))[1].stats)]
-    await scene.forget()
-    scene.now += timedelta(seconds=1)
-    async with scene.database.transaction() as connection:
-        assert await users.upsert_owners(connection, late, now=scene.now) == []
-    assert await scene.tables_of(ADA) == set()
-    requested = await scene.github.fetch("lovelace")
-    async with scene.database.transaction() as connection:
-        await users.upsert_owners(connection, [(requested, late[0][1])], now=scene.now)
-    assert await scene.tables_of(ADA) == {"users", "logins", "repositories"}
+async def test_late_save_does_not_bring_the_user_back(harness: ForgettingHarness) -> None:
+    await harness.fill()
+    requested = await harness.github.fetch("lovelace")
+    late = [(requested, (await harness.select_banner("bob-dark"))[1].stats)]
+    await harness.forget()
+    harness.now += timedelta(seconds=1)
+    async with harness.database.transaction() as connection:
+        assert await users.upsert_owners(connection, late, now=harness.now) == []
+    assert await harness.find_tables(ADA) == set()
+    requested = await harness.github.fetch("lovelace")
+    async with harness.database.transaction() as connection:
+        await users.upsert_owners(connection, [(requested, late[0][1])], now=harness.now)
+    assert await harness.find_tables(ADA) == {"users", "logins", "repositories"}
 
 
-async def test_late_identity_does_not_bring_the_user_back(scene: Scene) -> None:
-    await scene.fill()
-    await scene.services.finder.find_preview(
+async def test_late_identity_does_not_bring_the_user_back(harness: ForgettingHarness) -> None:
+    await harness.fill()
+    await harness.services.finder.find_preview(
         "ada", BannerOptions(layout=Layout.ACTIVITY), deadline=Deadline(10, 10), charge=no_charge
     )
-    await scene.forget()
-    scene.services.banners.drop_owners({ADA})
-    scene.github.gate.clear()
-    scene.github.request_arrived.clear()
+    await harness.forget()
+    harness.services.banners.drop_owners({ADA})
+    harness.github.gate.clear()
+    harness.github.request_arrived.clear()
     # Requested at the time of `forget`, answered later.
     request = asyncio.create_task(
-        scene.services.finder.find_preview(
+        harness.services.finder.find_preview(
             "lovelace",
             BannerOptions(layout=Layout.ACTIVITY),
             deadline=Deadline(10, 10),
             charge=no_charge,
         )
     )
-    await scene.github.request_arrived.wait()
-    scene.now += timedelta(seconds=1)
-    scene.github.gate.set()
+    await harness.github.request_arrived.wait()
+    harness.now += timedelta(seconds=1)
+    harness.github.gate.set()
     await request
-    await scene.services.drain()
-    assert "users" not in await scene.tables_of(ADA)
+    await harness.services.drain()
+    assert "users" not in await harness.find_tables(ADA)
 
 
-async def test_new_banner_exceeds_the_tombstone_though_the_clock_is_behind(scene: Scene) -> None:
-    await scene.fill()
-    scene.github.add("ada", ADA)
-    await scene.forget()
-    await remove_pictures(scene.database, scene.remove, await scene.waiting())
-    forgotten_at = scene.now
-    scene.now += timedelta(milliseconds=1)
-    scene.services.banners.drop_owners({ADA})
-    await scene.services.owners.find_by_login("ada", deadline=Deadline(10, 10), charge=no_charge)
-    await scene.services.drain()
-    scene.now = forgotten_at - timedelta(minutes=1)
-    assert await scene.create("ada", theme=Theme.DARK) == "ada-dark"
-    banner, _ = await scene.select_banner("ada-dark")
+async def test_new_banner_exceeds_the_tombstone_though_the_clock_is_behind(
+    harness: ForgettingHarness,
+) -> None:
+    await harness.fill()
+    harness.github.add("ada", ADA)
+    await harness.forget()
+    await remove_pictures(harness.database, harness.remove, await harness.waiting())
+    forgotten_at = harness.now
+    harness.now += timedelta(milliseconds=1)
+    harness.services.banners.drop_owners({ADA})
+    await harness.services.owners.find_by_login("ada", deadline=Deadline(10, 10), charge=no_charge)
+    await harness.services.drain()
+    harness.now = forgotten_at - timedelta(minutes=1)
+    assert await harness.create("ada", theme=Theme.DARK) == "ada-dark"
+    banner, _ = await harness.select_banner("ada-dark")
     removed = forgotten_at.timestamp() * 1_000_000
     assert banner.version > removed
-    assert await scene.store.get("ada-dark") is not None
+    assert await harness.store.get("ada-dark") is not None
 
 
-async def test_storage_down_is_retried_by_running_services(scene: Scene) -> None:
-    names = await scene.fill()
-    scene.failure = StorageUnavailable("down")
-    await scene.forget()
-    other = scene.new_forgetting()
-    assert await scene.forgetting.run_batch() == 0
-    scene.failure = None
+async def test_storage_down_is_retried_by_running_services(harness: ForgettingHarness) -> None:
+    names = await harness.fill()
+    harness.failure = StorageUnavailable("down")
+    await harness.forget()
+    other = harness.new_forgetting()
+    assert await harness.forgetting.run_batch() == 0
+    harness.failure = None
     # The pictures are leased, also for another process.
     assert await other.run_batch() == 0
-    assert len(await scene.waiting()) == len(names)
-    scene.now += timedelta(minutes=2)
+    assert len(await harness.waiting()) == len(names)
+    harness.now += timedelta(minutes=2)
     assert await other.run_batch() == len(names)
-    assert await scene.waiting() == []
-    assert [await scene.store.get(name) for name in names] == [None] * 3
+    assert await harness.waiting() == []
+    assert [await harness.store.get(name) for name in names] == [None] * 3
 
 
-async def test_remove_pictures_higher_version_meanwhile_stays_listed(scene: Scene) -> None:
-    await scene.fill()
-    await scene.forget()
-    pictures = await scene.waiting()
-    async with scene.database.transaction() as connection:
+async def test_remove_pictures_higher_version_meanwhile_stays_listed(
+    harness: ForgettingHarness,
+) -> None:
+    await harness.fill()
+    await harness.forget()
+    pictures = await harness.waiting()
+    async with harness.database.transaction() as connection:
         await connection.execute("update removed_pictures set version = version + 1")
-    await remove_pictures(scene.database, scene.remove, pictures)
-    assert len(await scene.waiting()) == len(pictures)
+    await remove_pictures(harness.database, harness.remove, pictures)
+    assert len(await harness.waiting()) == len(pictures)
 
 
-async def test_forgetting_reads_denied_logins_and_forgotten_users(scene: Scene) -> None:
-    await scene.fill()
-    await scene.forgetting.run_batch()
-    assert (scene.dropped, scene.denied) == (set(), [])
-    async with scene.database.transaction() as connection:
-        await forgotten_users.insert_denied_logins(connection, ["Ada", "ada"], now=scene.now)
-    await scene.forget()
-    await scene.forgetting.run_batch()
-    assert (scene.dropped, scene.denied) == ({ADA}, ["ada"])
-    scene.now += timedelta(seconds=1)
-    await scene.services.owners.find_by_login(
+async def test_forgetting_reads_denied_logins_and_forgotten_users(
+    harness: ForgettingHarness,
+) -> None:
+    await harness.fill()
+    await harness.forgetting.run_batch()
+    assert (harness.dropped, harness.denied) == (set(), [])
+    async with harness.database.transaction() as connection:
+        await forgotten_users.insert_denied_logins(connection, ["Ada", "ada"], now=harness.now)
+    await harness.forget()
+    await harness.forgetting.run_batch()
+    assert (harness.dropped, harness.denied) == ({ADA}, ["ada"])
+    harness.now += timedelta(seconds=1)
+    await harness.services.owners.find_by_login(
         "lovelace", deadline=Deadline(10, 10), charge=no_charge
     )
-    await scene.services.drain()
-    await scene.forget()
-    await scene.forgetting.run_batch()
-    assert scene.dropped == {ADA}
-    scene.dropped.clear()
-    async with scene.database.transaction() as connection:
+    await harness.services.drain()
+    await harness.forget()
+    await harness.forgetting.run_batch()
+    assert harness.dropped == {ADA}
+    harness.dropped.clear()
+    async with harness.database.transaction() as connection:
         assert await forgotten_users.delete_denied_login(connection, "ADA")
         assert not await forgotten_users.delete_denied_login(connection, "ada")
-    await scene.forgetting.run_batch()
-    assert scene.denied == []
-    scene.now += 8 * DAY
-    await scene.forgetting.run_batch()
-    scene.dropped.clear()
-    await scene.forgetting.run_batch()
-    assert scene.dropped == set()
-    async with scene.database.transaction() as connection:
+    await harness.forgetting.run_batch()
+    assert harness.denied == []
+    harness.now += 8 * DAY
+    await harness.forgetting.run_batch()
+    harness.dropped.clear()
+    await harness.forgetting.run_batch()
+    assert harness.dropped == set()
+    async with harness.database.transaction() as connection:
         assert not await forgotten_users.select_forgotten(connection, since=NOON - DAY)
 
 
-async def test_forgetting_drops_what_an_earlier_request_caches_later(scene: Scene) -> None:
-    await scene.fill()
-    scene.forgetting = Forgetting(
-        database=scene.database,
-        remove=scene.remove,
-        drop_owners=scene.services.banners.drop_owners,
+async def test_forgetting_drops_what_an_earlier_request_caches_later(
+    harness: ForgettingHarness,
+) -> None:
+    await harness.fill()
+    harness.forgetting = Forgetting(
+        database=harness.database,
+        remove=harness.remove,
+        drop_owners=harness.services.banners.drop_owners,
         deny=lambda _: None,
-        clock=scene.clock,
+        clock=harness.clock,
     )
-    scene.github.gate.clear()
-    scene.github.request_arrived.clear()
+    harness.github.gate.clear()
+    harness.github.request_arrived.clear()
     # The numbers are an hour old: they are requested in the background.
-    await scene.services.finder.find_preview(
+    await harness.services.finder.find_preview(
         "ada", BannerOptions(), deadline=Deadline(10, 10), charge=no_charge
     )
-    await scene.github.request_arrived.wait()
-    await scene.forget()
-    await scene.forgetting.run_batch()
-    scene.github.gate.set()
-    await scene.services.drain()
-    assert scene.services.owners.cache.get(ADA) is not None
-    scene.now += timedelta(minutes=1)
-    await scene.forgetting.run_batch()
-    assert scene.services.owners.cache.get(ADA) is None
+    await harness.github.request_arrived.wait()
+    await harness.forget()
+    await harness.forgetting.run_batch()
+    harness.github.gate.set()
+    await harness.services.drain()
+    assert harness.services.owners.cache.get(ADA) is not None
+    harness.now += timedelta(minutes=1)
+    await harness.forgetting.run_batch()
+    assert harness.services.owners.cache.get(ADA) is None
 
 
 async def test_create_banner_of_a_user_forgotten_meanwhile_is_unavailable(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: ForgettingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await scene.fill()
-    ensure_persisted = scene.services.owners.ensure_persisted
+    await harness.fill()
+    ensure_persisted = harness.services.owners.ensure_persisted
 
     async def ensure_and_forget(snapshot: Snapshot, *, deadline: Deadline) -> None:
         await ensure_persisted(snapshot, deadline=deadline)
-        await scene.forget()
+        await harness.forget()
 
-    monkeypatch.setattr(scene.services.owners, "ensure_persisted", ensure_and_forget)
+    monkeypatch.setattr(harness.services.owners, "ensure_persisted", ensure_and_forget)
     with pytest.raises(OwnerNotStored) as error_info:
-        await scene.create("ada", theme=Theme.AUTO)
+        await harness.create("ada", theme=Theme.AUTO)
     assert error_info.value.status == 503
-    assert scene.database.is_available
-    assert await scene.tables_of(ADA) == set()
+    assert harness.database.is_available
+    assert await harness.find_tables(ADA) == set()
 
 
 async def test_create_existing_banner_of_a_user_forgotten_meanwhile_returns_its_name(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: ForgettingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, *_ = await scene.fill()
+    name, *_ = await harness.fill()
 
     async def insert_and_forget(connection: Connection, **values: Any) -> tuple[Banner, bool]:
         inserted = await insert_banner(connection, **values)
-        await scene.forget()
+        await harness.forget()
         return inserted
 
     monkeypatch.setattr(banner_service, "insert_banner", insert_and_forget)
-    assert await scene.create("ada", theme=Theme.DARK) == name
+    assert await harness.create("ada", theme=Theme.DARK) == name
 
 
 async def test_forgetting_is_woken_up_by_notifications(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: ForgettingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await scene.fill()
-    invalidations = Invalidations(clock=scene.clock)
+    await harness.fill()
+    invalidations = Invalidations(clock=harness.clock)
     listener = ChangeListener(
-        scene.conninfo,
-        database=scene.database,
+        harness.conninfo,
+        database=harness.database,
         invalidations=invalidations,
-        on_forgotten=scene.forgetting.wake,
+        on_forgotten=harness.forgetting.wake,
     )
-    tasks = [asyncio.create_task(work()) for work in (listener.run, scene.forgetting.run)]
+    tasks = [asyncio.create_task(work()) for work in (listener.run, harness.forgetting.run)]
     try:
         async with asyncio.timeout(20):
             while not invalidations.is_listening:  # noqa: ASYNC110 - a property, no event
                 await asyncio.sleep(0.01)
             monkeypatch.setattr(forgetting_module, "_IDLE_SECONDS", 3600)
-            await scene.forget()
-            while not scene.dropped or await scene.waiting():  # noqa: ASYNC110 - likewise
+            await harness.forget()
+            while not harness.dropped or await harness.waiting():  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.01)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    assert scene.dropped == {ADA}
+    assert harness.dropped == {ADA}
 
 
-async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
-    names = await scene.fill()
-    scene.now = NOON
-    pictures = PictureCache(clock=scene.clock, memory_bytes=1 << 20)
-    cache = ResponseCache(pictures, clock=scene.clock)
+async def test_drop_owners_leaves_no_cache_entry_of_them(harness: ForgettingHarness) -> None:
+    names = await harness.fill()
+    harness.now = NOON
+    pictures = PictureCache(clock=harness.clock, memory_bytes=1 << 20)
+    cache = ResponseCache(pictures, clock=harness.clock)
     png_converter = PngConverter(
         worker=cast("Any", WorkerStub()), memory_bytes=1 << 20, count=lambda _: None
     )
     charge = ClientCharge("client", RateLimiter(per_second=1_000))
     drawn = []
     for name in [*names, "bob-dark"]:
-        request = await scene.services.banners.get_by_name(
+        request = await harness.services.banners.get_by_name(
             name, deadline=Deadline(10, 10), charge=no_charge
         )
         cached = await pictures.get_or_draw(request, deadline=Deadline(10, 10))
         cache.put(f"/banners/{name}".encode(), request.key, banner=name)
         await png_converter.to_png(cached.picture, charge=charge, deadline=Deadline(10, 10))
         drawn.append(cached.picture)
-    await scene.services.drain()
+    await harness.services.drain()
     routes = SimpleNamespace(
-        banners=scene.services.banners, pictures=pictures, cache=cache, png_converter=png_converter
+        banners=harness.services.banners,
+        pictures=pictures,
+        cache=cache,
+        png_converter=png_converter,
     )
-    await scene.forget()
+    await harness.forget()
     drop_owners(cast("BannerRoutes", routes), {ADA})
-    owners = scene.services.owners
+    owners = harness.services.owners
     assert owners.cache.get(ADA) is owners.cache.get_by_login("ada") is None
     assert owners.writer.unsaved.get(ADA) is None
     assert len(pictures) == 1
@@ -481,7 +496,7 @@ async def test_drop_owners_leaves_no_cache_entry_of_them(scene: Scene) -> None:
     assert cache.get(b"/banners/bob-dark") is not None
     for name in names:
         with pytest.raises(UnknownBanner):
-            await scene.services.banners.get_by_name(
+            await harness.services.banners.get_by_name(
                 name, deadline=Deadline(10, 10), charge=no_charge
             )
 

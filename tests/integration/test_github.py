@@ -4,8 +4,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -16,7 +15,6 @@ from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.client import GitHubClient
-from github_banners.github.credentials import create_accounts
 from github_banners.github.graphql import (
     OwnerPage,
     Query,
@@ -29,12 +27,17 @@ from github_banners.github.graphql import (
     parse_repository_page,
 )
 from github_banners.github.protocol import Failure, FailureKind, GitHubResponse
-from github_banners.github.transport import open_github_http
 from github_banners.models import OwnerRepositories, utc_now
-from github_banners.settings import Secret
-from tests.acceptance.processes import running
+from tests.integration.controlled_sandbox import (
+    FIRST,
+    REVOKED,
+    SECOND,
+    Sandbox,
+    controlled_sandbox,
+    count_requests,
+    open_client,
+)
 
-FIRST, SECOND, REVOKED = "ghp_First0123456789abcdef", "ghp_Second0123456789", "ghp_Revoked01234"
 REPOSITORY_COUNTS = {
     "nell-newcomer": 0,
     "mia-maintains": 30,
@@ -51,84 +54,17 @@ _numbers = count(1)
 pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
-class Sandbox:
-    """A running sandbox, its faults and its counters."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._http = httpx2.Client(base_url=url, trust_env=False)
-
-    def close(self) -> None:
-        self._http.close()
-
-    def fail(self, *failures: str, fail_rate: float = 1.0, **more: Any) -> None:
-        self._send("PUT", "/_sandbox/faults", {"fail": failures, "fail_rate": fail_rate, **more})
-
-    def calls(self) -> dict[str, int]:
-        calls: dict[str, int] = self._http.get("/_sandbox/calls").json()
-        return calls
-
-    def change(self, command: str, **body: Any) -> None:
-        self._send("POST", f"/_sandbox/{command}", body)
-
-    def _send(self, method: str, path: str, body: dict[str, Any]) -> None:
-        assert self._http.request(method, path, json=body).is_success
-
-
-@contextmanager
-def started(*options: str) -> Iterator[Sandbox]:
-    tokens = (f"--token={FIRST}=101", f"--token={SECOND}=102", f"--token={REVOKED}=")
-    with running("sandbox", "--port=0", *tokens, *options) as process:
-        sandbox = Sandbox(process.url)
-        yield sandbox
-        sandbox.close()
-
-
 @pytest.fixture(scope="module")
 def faultless() -> Iterator[Sandbox]:
     """A sandbox without faults; its 60 requests without a token are nearly used up."""
-    with started() as sandbox:
+    with controlled_sandbox() as sandbox:
         yield sandbox
-
-
-@pytest.fixture(scope="module")
-def shared_sandbox() -> Iterator[Sandbox]:
-    with started() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """The shared sandbox; its faults are reset after the test."""
-    yield shared_sandbox
-    shared_sandbox.fail()
-
-
-@asynccontextmanager
-async def open_client(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHubClient]:
-    """Open a client with rate limits of its own."""
-    timeout = timedelta(seconds=seconds)
-    async with open_github_http(timeout=timeout, api_url=url) as http:
-        accounts = create_accounts([Secret(token) for token in tokens])
-        yield GitHubClient(http, api_url=url, accounts=accounts, timeout=timeout, clock=utc_now)
-
-
-@pytest.fixture
-async def by_graphql(sandbox: Sandbox) -> AsyncIterator[GitHubClient]:
-    async with open_client(sandbox.url, FIRST) as github:
-        yield github
 
 
 @pytest.fixture
 def login(sandbox: Sandbox) -> str:
     """The login of an owner with 30 repositories that no other test uses."""
     return f"dev-{1000 + next(_numbers)}"
-
-
-def count_requests(sandbox: Sandbox, before: dict[str, int]) -> tuple[int, int]:
-    """Count the requests since `before`: over REST and over GraphQL."""
-    now = sandbox.calls()
-    return now["rest"] - before["rest"], now["graphql"] - before["graphql"]
 
 
 def sorted_by_id(fetched: OwnerRepositories) -> list[Any]:
@@ -165,7 +101,7 @@ async def send_query(sandbox: Sandbox, query: Query) -> GitHubResponse:
 
 
 async def test_login_query_of_twenty_owners_costs_one_point(
-    sandbox: Sandbox, by_graphql: GitHubClient
+    sandbox: Sandbox, graphql_client: GitHubClient
 ) -> None:
     logins = [f"dev-{number}" for number in range(1, 20)]
     query = build_login_query([*logins, "nobody-at-all"])
@@ -180,14 +116,14 @@ async def test_login_query_of_twenty_owners_costs_one_point(
         [owner_page.owner.node_id for owner_page in known if owner_page.owner.node_id]
     )
     assert parse_owners_by_id(await send_query(sandbox, again), now=utc_now()) == known
-    alone = await by_graphql.fetch("dev-7")
+    alone = await graphql_client.fetch("dev-7")
     assert (alone.owner, alone.repositories) == (known[6].owner, known[6].repositories)
 
 
 async def test_page_query_follows_cursor_to_all_repositories(
-    sandbox: Sandbox, by_graphql: GitHubClient
+    sandbox: Sandbox, graphql_client: GitHubClient
 ) -> None:
-    complete = await by_graphql.fetch("big-250")
+    complete = await graphql_client.fetch("big-250")
     assert complete.owner.node_id is not None
     query = build_id_query([complete.owner.node_id])
     first = parse_owners_by_id(await send_query(sandbox, query), now=utc_now())
@@ -204,11 +140,11 @@ async def test_page_query_follows_cursor_to_all_repositories(
 
 
 async def test_fetch_slow_response_is_dated_by_its_request(
-    sandbox: Sandbox, by_graphql: GitHubClient
+    sandbox: Sandbox, graphql_client: GitHubClient
 ) -> None:
     sandbox.fail(latency_seconds=0.2)
     before = utc_now()
-    fetched = await by_graphql.fetch("mia-maintains")
+    fetched = await graphql_client.fetch("mia-maintains")
     assert before <= fetched.fetched_at <= utc_now() - timedelta(seconds=0.2)
 
 
@@ -272,11 +208,11 @@ async def test_fetch_by_id_deleted_owner_raises_unknown_user(
 
 
 async def test_fetch_by_id_renamed_owner_returns_all_pages(
-    sandbox: Sandbox, by_graphql: GitHubClient
+    sandbox: Sandbox, graphql_client: GitHubClient
 ) -> None:
-    before = await by_graphql.fetch("big-333")
+    before = await graphql_client.fetch("big-333")
     sandbox.change("rename", login="big-333", to="Bigger")
-    after = await by_graphql.fetch_by_id(before.owner)
+    after = await graphql_client.fetch_by_id(before.owner)
     assert after.owner.login == "Bigger"
     assert len(after.repositories) == 333
 
@@ -331,23 +267,23 @@ async def test_fetch_connection_refused_raises_unavailable() -> None:
 
 @pytest.mark.parametrize("failure", TEMPORARY)
 async def test_fetch_few_failures_are_retried(
-    sandbox: Sandbox, by_graphql: GitHubClient, failure: str
+    sandbox: Sandbox, graphql_client: GitHubClient, failure: str
 ) -> None:
     # One or two of the eleven requests and their retries fail: too few to fail one of them thrice.
     sandbox.fail(failure, fail_rate=0.15)
     failed_before = sandbox.calls()["failed"]
-    fetched = await by_graphql.fetch("pat-prolific")
+    fetched = await graphql_client.fetch("pat-prolific")
     assert len(fetched.repositories) == 1000
     assert sandbox.calls()["failed"] > failed_before
 
 
 async def test_fetch_partial_graphql_response_falls_back_to_rest(
-    sandbox: Sandbox, by_graphql: GitHubClient
+    sandbox: Sandbox, graphql_client: GitHubClient
 ) -> None:
-    complete = await by_graphql.fetch("umbra-labs")
+    complete = await graphql_client.fetch("umbra-labs")
     sandbox.fail("partial")
     before = sandbox.calls()
-    fetched = await by_graphql.fetch("umbra-labs")
+    fetched = await graphql_client.fetch("umbra-labs")
     assert count_requests(sandbox, before) == (2, 1)
     assert (fetched.owner, sorted_by_id(fetched)) == (complete.owner, sorted_by_id(complete))
 
@@ -384,7 +320,7 @@ async def test_fetch_exhausted_rate_limit_uses_next_account(sandbox: Sandbox) ->
 
 
 async def test_fetch_exhausted_anonymous_rate_limit_sends_nothing() -> None:
-    with started("--initial-budget=4") as sandbox:
+    with controlled_sandbox("--initial-budget=4") as sandbox:
         async with open_client(sandbox.url) as github:
             fetched = await github.fetch("mia-maintains")
             assert len(fetched.repositories) == 30

@@ -1,6 +1,5 @@
 """Contributions, sizes of languages and single repositories of a running sandbox."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -17,33 +16,20 @@ from github_banners.github.data_fetcher import DataFetcher
 from github_banners.models import ContributionAccess, Contributions, utc_now
 from github_banners.options import BannerOptions, Layout, parse_options
 from github_banners.render_once import fetch_snapshot
-from tests.integration.test_github import FIRST, Sandbox, count_requests, open_client, started
+from tests.integration.controlled_sandbox import (
+    FIRST,
+    Sandbox,
+    controlled_sandbox,
+    count_requests,
+    open_client,
+)
 
 VETERAN = "vera-veteran"
 
 
-@pytest.fixture(scope="module")
-def shared_sandbox() -> Iterator[Sandbox]:
-    with started() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """The shared sandbox; its faults are reset after the test."""
-    yield shared_sandbox
-    shared_sandbox.fail()
-
-
-@pytest.fixture
-async def github(sandbox: Sandbox) -> AsyncIterator[GitHubClient]:
-    async with open_client(sandbox.url, FIRST) as github:
-        yield github
-
-
-@pytest.fixture
-def fetcher(github: GitHubClient) -> DataFetcher:
-    return DataFetcher(github)
+def fetcher(graphql_client: GitHubClient) -> DataFetcher:
+    return DataFetcher(graphql_client)
 
 
 async def test_history_since_2008_costs_six_points_and_a_refresh_one(
@@ -112,9 +98,9 @@ async def test_activity_without_token_recognises_an_organisation(
 
 
 async def test_sizes_are_the_same_over_both_protocols(
-    sandbox: Sandbox, github: GitHubClient, fetcher: DataFetcher
+    sandbox: Sandbox, graphql_client: GitHubClient, fetcher: DataFetcher
 ) -> None:
-    fetched = await github.fetch("mia-maintains")
+    fetched = await graphql_client.fetch("mia-maintains")
     originals = [repository for repository in fetched.repositories if not repository.is_fork]
     original_ids = {repository.id for repository in originals}
     before = sandbox.calls()
@@ -130,12 +116,14 @@ async def test_sizes_are_the_same_over_both_protocols(
     }
 
 
-async def test_sizes_with_forks_are_the_same_without_a_token(github: GitHubClient) -> None:
+async def test_sizes_with_forks_are_the_same_without_a_token(graphql_client: GitHubClient) -> None:
     options = parse_options(
         {"layout": "languages", "count_by": "bytes", "include": "forks,archived"}
     )
-    snapshot = await fetch_snapshot(github, "finn-forks", options, clock=utc_now)
-    with started() as sandbox:  # its rate limit without a token is not used by other tests
+    snapshot = await fetch_snapshot(graphql_client, "finn-forks", options, clock=utc_now)
+    with (
+        controlled_sandbox() as sandbox
+    ):  # its rate limit without a token is not used by other tests
         async with open_client(sandbox.url) as anonymous:
             # A profile, its list and 18 forks; of 60 requests 20 are reserved for others.
             for requests in (20, 40):
@@ -158,18 +146,18 @@ async def test_sizes_of_a_thousand_repositories_cost_ten_points(
 
 
 async def test_sizes_of_many_repositories_need_a_token(
-    github: GitHubClient, sandbox: Sandbox
+    graphql_client: GitHubClient, sandbox: Sandbox
 ) -> None:
-    fetched = await github.fetch("big-150")
+    fetched = await graphql_client.fetch("big-150")
     async with open_client(sandbox.url) as anonymous:
         with pytest.raises(TokenRequired):
             await DataFetcher(anonymous).fetch_language_sizes(fetched.owner, fetched.repositories)
 
 
 async def test_repositories_are_the_same_over_both_protocols(
-    sandbox: Sandbox, github: GitHubClient, fetcher: DataFetcher
+    sandbox: Sandbox, graphql_client: GitHubClient, fetcher: DataFetcher
 ) -> None:
-    fetched = await github.fetch("dev-77")
+    fetched = await graphql_client.fetch("dev-77")
     owner = fetched.owner
     async with open_client(sandbox.url) as anonymous:
         by_rest = DataFetcher(anonymous)

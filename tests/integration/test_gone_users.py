@@ -20,7 +20,7 @@ pytestmark = pytest.mark.postgres
 COUNT = 5
 
 
-class Scene:
+class GoneUsersHarness:
     """Five users with a banner each, all of them deleted on GitHub at noon but the last."""
 
     def __init__(self, database: Database) -> None:
@@ -68,64 +68,66 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(database: Database) -> Scene:
-    scene = Scene(database)
-    await scene.fill()
-    return scene
+async def harness(database: Database) -> GoneUsersHarness:
+    harness = GoneUsersHarness(database)
+    await harness.fill()
+    return harness
 
 
-async def test_users_are_removed_after_the_time_and_not_before(scene: Scene) -> None:
-    scene.now = NOON + 90 * DAY
-    assert await scene.gone_users.remove_batch() == 0
-    assert scene.github.requests == []
-    scene.now += timedelta(seconds=2, milliseconds=500)
-    assert await scene.gone_users.remove_batch() == 2
-    assert await scene.user_ids() == [3, 4, 5]
-    assert await scene.fetch("select storage_path from removed_pictures order by 1") == [
+async def test_users_are_removed_after_the_time_and_not_before(harness: GoneUsersHarness) -> None:
+    harness.now = NOON + 90 * DAY
+    assert await harness.gone_users.remove_batch() == 0
+    assert harness.github.requests == []
+    harness.now += timedelta(seconds=2, milliseconds=500)
+    assert await harness.gone_users.remove_batch() == 2
+    assert await harness.user_ids() == [3, 4, 5]
+    assert await harness.fetch("select storage_path from removed_pictures order by 1") == [
         ("b-1",), ("b-2",),
     ]  # fmt: skip
-    async with scene.database.transaction() as connection:
-        forgotten = await forgotten_users.select_forgotten(connection, since=scene.now)
-    assert forgotten == {(1, scene.now), (2, scene.now)}
+    async with harness.database.transaction() as connection:
+        forgotten = await forgotten_users.select_forgotten(connection, since=harness.now)
+    assert forgotten == {(1, harness.now), (2, harness.now)}
 
 
-async def test_user_who_is_back_is_saved(scene: Scene) -> None:
-    scene.github.add("Back-again", 2)
-    scene.now = NOON + 91 * DAY
-    assert await scene.gone_users.remove_batch() == COUNT - 1
-    assert await scene.user_ids() == [2, 5]
-    assert await scene.fetch("select login, gone_since from users where id = 2") == [
+async def test_user_who_is_back_is_saved(harness: GoneUsersHarness) -> None:
+    harness.github.add("Back-again", 2)
+    harness.now = NOON + 91 * DAY
+    assert await harness.gone_users.remove_batch() == COUNT - 1
+    assert await harness.user_ids() == [2, 5]
+    assert await harness.fetch("select login, gone_since from users where id = 2") == [
         ("Back-again", None)
     ]
 
 
 async def test_unconfirmed_user_stays_and_does_not_delay_others(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: GoneUsersHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("github_banners.api.gone_users.BATCH_SIZE", 1)
-    scene.now = NOON + 91 * DAY
-    scene.github.fails_next = 1
+    harness.now = NOON + 91 * DAY
+    harness.github.fails_next = 1
     with capture_logs() as logs:
-        removed = [await scene.gone_users.remove_batch() for _ in range(COUNT)]
+        removed = [await harness.gone_users.remove_batch() for _ in range(COUNT)]
     assert removed == [1, 1, 1, 1, 0]
-    assert await scene.user_ids() == [1, 5]
+    assert await harness.user_ids() == [1, 5]
     (failure,) = [log for log in logs if log["log_level"] == "error"]
     assert failure["event"] == "gone_users.not_removed"
     assert (failure["owner_id"], failure["reason"]) == (
         1, f"GitHubUnavailable: {GitHubUnavailable()}",
     )  # fmt: skip
-    scene.now += HOUR
-    assert await scene.gone_users.remove_batch() == 1
-    assert await scene.user_ids() == [5]
+    harness.now += HOUR
+    assert await harness.gone_users.remove_batch() == 1
+    assert await harness.user_ids() == [5]
 
 
-async def test_leased_users_are_left_to_the_process_that_leased_them(scene: Scene) -> None:
-    scene.now = NOON + 91 * DAY
-    scene.github.raises = GitHubUnavailable()
-    assert await scene.gone_users.remove_batch() == COUNT - 1
-    scene.github.raises = None
-    other = scene.new_gone_users()
+async def test_leased_users_are_left_to_the_process_that_leased_them(
+    harness: GoneUsersHarness,
+) -> None:
+    harness.now = NOON + 91 * DAY
+    harness.github.raises = GitHubUnavailable()
+    assert await harness.gone_users.remove_batch() == COUNT - 1
+    harness.github.raises = None
+    other = harness.new_gone_users()
     assert await other.remove_batch() == 0
-    scene.now += timedelta(minutes=2)
+    harness.now += timedelta(minutes=2)
     assert await other.remove_batch() == COUNT - 1
-    assert await scene.user_ids() == [5]
+    assert await harness.user_ids() == [5]

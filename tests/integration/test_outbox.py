@@ -82,7 +82,7 @@ class Row:
 
 
 @dataclass
-class Scene:
+class OutboxHarness:
     """Banners, a fake broker with a behaviour for each of them, and a fake clock."""
 
     database: Database
@@ -155,56 +155,56 @@ async def select_row(connection: AsyncConnection[Any], name: str) -> Row:
 
 
 @pytest.fixture
-def scene(database: Database) -> Scene:
-    return Scene(database)
+def harness(database: Database) -> OutboxHarness:
+    return OutboxHarness(database)
 
 
-async def test_publish_batch_slow_banner_does_not_block_others(scene: Scene) -> None:
-    names = await scene.create_banners(*range(1, 31))
+async def test_publish_batch_slow_banner_does_not_block_others(harness: OutboxHarness) -> None:
+    names = await harness.create_banners(*range(1, 31))
     may_finish = asyncio.Event()
 
     async def slowly(banner: Banner, snapshot: Snapshot) -> None:
         await may_finish.wait()
 
-    scene.behaviours["b-1"] = slowly
-    publishing = asyncio.create_task(scene.outbox().publish_batch())
-    await scene.until_started(*names)
-    assert scene.started == names, "started in the order of ids"
-    assert [name for name, _ in scene.published] == names[1:]
+    harness.behaviours["b-1"] = slowly
+    publishing = asyncio.create_task(harness.outbox().publish_batch())
+    await harness.until_started(*names)
+    assert harness.started == names, "started in the order of ids"
+    assert [name for name, _ in harness.published] == names[1:]
     may_finish.set()
     assert await publishing == 30
-    assert all([(await scene.row(name)).is_published for name in names])
+    assert all([(await harness.row(name)).is_published for name in names])
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailable(), StorageUnavailable()])
 async def test_publish_batch_unavailable_records_acknowledged_banners(
-    scene: Scene, error: Unavailable
+    harness: OutboxHarness, error: Unavailable
 ) -> None:
-    await scene.create_banners(1, 2, 3)
-    scene.behaviours["b-2"] = failing(error)
+    await harness.create_banners(1, 2, 3)
+    harness.behaviours["b-2"] = failing(error)
     with pytest.raises(type(error)):
-        await scene.outbox().publish_batch()
-    rows = {name: await scene.row(name) for name in ("b-1", "b-2", "b-3")}
+        await harness.outbox().publish_batch()
+    rows = {name: await harness.row(name) for name in ("b-1", "b-2", "b-3")}
     assert [row.is_published for row in rows.values()] == [True, False, True]
     assert [row.leased_until for row in rows.values()] == [None, NOON + RETRY_DELAY, None]
-    assert scene.counted == {"published": 2, "waiting": 1}
+    assert harness.counted == {"published": 2, "waiting": 1}
 
 
-async def test_publish_batch_waiting_banner_alone_is_retried(scene: Scene) -> None:
-    await scene.create_banners(1, 2, 3)
-    scene.behaviours["b-2"] = failing(BrokerUnavailable())
-    outbox = scene.outbox()
+async def test_publish_batch_waiting_banner_alone_is_retried(harness: OutboxHarness) -> None:
+    await harness.create_banners(1, 2, 3)
+    harness.behaviours["b-2"] = failing(BrokerUnavailable())
+    outbox = harness.outbox()
     with pytest.raises(BrokerUnavailable):
         await outbox.publish_batch()
     assert await outbox.publish_batch() == 0
-    scene.now += RETRY_DELAY
+    harness.now += RETRY_DELAY
     with pytest.raises(BrokerUnavailable):
         await outbox.publish_batch()
-    scene.behaviours.clear()
-    scene.now += RETRY_DELAY
+    harness.behaviours.clear()
+    harness.now += RETRY_DELAY
     assert await outbox.publish_batch() == 1
-    assert Counter(scene.started) == {"b-1": 1, "b-2": 3, "b-3": 1}
-    assert (await scene.row("b-2")).is_published
+    assert Counter(harness.started) == {"b-1": 1, "b-2": 3, "b-3": 1}
+    assert (await harness.row("b-2")).is_published
 
 
 @pytest.mark.parametrize(
@@ -213,154 +213,161 @@ async def test_publish_batch_waiting_banner_alone_is_retried(scene: Scene) -> No
     ids=["rejected", "no picture", "no message"],
 )
 async def test_publish_batch_refused_banner_is_retried_after_lease(
-    scene: Scene, error: Exception
+    harness: OutboxHarness, error: Exception
 ) -> None:
-    await scene.create_banners(1, 2)
-    scene.behaviours["b-1"] = failing(error)
-    outbox = scene.outbox()
+    await harness.create_banners(1, 2)
+    harness.behaviours["b-1"] = failing(error)
+    outbox = harness.outbox()
     assert await outbox.publish_batch() == 2
-    refused = await scene.row("b-1")
+    refused = await harness.row("b-1")
     assert (refused.is_published, refused.leased_until) == (False, NOON + LEASE)
-    assert scene.counted == {"published": 1, "refused": 1}
-    scene.now += LEASE - timedelta(seconds=1)
+    assert harness.counted == {"published": 1, "refused": 1}
+    harness.now += LEASE - timedelta(seconds=1)
     assert await outbox.publish_batch() == 0
-    scene.now += timedelta(seconds=1)
-    scene.behaviours.clear()
+    harness.now += timedelta(seconds=1)
+    harness.behaviours.clear()
     assert await outbox.publish_batch() == 1
-    assert (await scene.row("b-1")).is_published
+    assert (await harness.row("b-1")).is_published
 
 
-async def test_publish_batch_unreadable_options_do_not_block_others(scene: Scene) -> None:
-    await scene.create_banners(1, 2)
-    async with scene.database.transaction() as connection:
+async def test_publish_batch_unreadable_options_do_not_block_others(harness: OutboxHarness) -> None:
+    await harness.create_banners(1, 2)
+    async with harness.database.transaction() as connection:
         await connection.execute(
             """update banners set look = '{"layout": "of tomorrow"}' where name = 'b-1'"""
         )
-    outbox = scene.outbox()
+    outbox = harness.outbox()
     with capture_logs() as logs:
         assert await outbox.publish_batch() == 1
-        scene.now += LEASE
+        harness.now += LEASE
         assert await outbox.publish_batch() == 0
-    assert [name for name, _ in scene.published] == ["b-2"]
+    assert [name for name, _ in harness.published] == ["b-2"]
     [line] = [entry for entry in logs if entry["event"] == "outbox.unreadable"]
     assert "banner b-1: Invalid enum value 'of tomorrow'" in line["reason"]
-    async with scene.database.transaction() as connection:
+    async with harness.database.transaction() as connection:
         query = "select published_version, publish_leased_until from banners where name = 'b-1'"
         assert await (await connection.execute(query)).fetchone() == (0, NOON + 2 * LEASE)
 
 
 async def test_publish_batch_unexpected_error_is_logged_once_and_retried_later(
-    scene: Scene,
+    harness: OutboxHarness,
 ) -> None:
-    await scene.create_banners(1, 2, 3)
-    scene.behaviours["b-1"] = failing(TypeError("a bug"))
-    outbox = scene.outbox()
+    await harness.create_banners(1, 2, 3)
+    harness.behaviours["b-1"] = failing(TypeError("a bug"))
+    outbox = harness.outbox()
     with capture_logs() as logs:
         assert await outbox.publish_batch() == 3
-        scene.now += LEASE
+        harness.now += LEASE
         assert await outbox.publish_batch() == 1
     refusals = [entry for entry in logs if entry["event"] == "outbox.refused"]
     assert [(entry["banner"], entry["reason"]) for entry in refusals] == [
         ("b-1", "TypeError: a bug")
     ]
-    assert [name for name, _ in scene.published] == ["b-2", "b-3"]
-    rows = [await scene.row(name) for name in ("b-1", "b-2", "b-3")]
+    assert [name for name, _ in harness.published] == ["b-2", "b-3"]
+    rows = [await harness.row(name) for name in ("b-1", "b-2", "b-3")]
     assert [row.is_published for row in rows] == [False, True, True]
     assert rows[0].leased_until == NOON + LEASE + 2 * LEASE
 
 
 async def test_publish_batch_concurrent_outboxes_publish_each_version_once(
-    scene: Scene, conninfo: str
+    harness: OutboxHarness, conninfo: str
 ) -> None:
-    names = await scene.create_banners(*range(1, 251))
+    names = await harness.create_banners(*range(1, 251))
     async with Database(conninfo) as other:
-        outboxes = [scene.outbox(), scene.outbox(other), scene.outbox(), scene.outbox(other)]
+        outboxes = [
+            harness.outbox(),
+            harness.outbox(other),
+            harness.outbox(),
+            harness.outbox(other),
+        ]
         counts = [0]
         for _ in range(4):
             counts += await asyncio.gather(*(outbox.publish_batch() for outbox in outboxes))
     assert sum(counts) == 250
     assert sum(count > 0 for count in counts) >= 3, "the work was shared"
-    assert sorted(name for name, _ in scene.published) == sorted(names)
-    assert scene.counted == {"published": 250}
+    assert sorted(name for name, _ in harness.published) == sorted(names)
+    assert harness.counted == {"published": 250}
 
 
 async def test_publish_batch_after_crash_republishes_leased_banners(
-    scene: Scene, conninfo: str
+    harness: OutboxHarness, conninfo: str
 ) -> None:
-    await scene.create_banners(1, 2)
+    await harness.create_banners(1, 2)
     async with Database(conninfo) as other:
-        scene.behaviours = {"b-1": hang, "b-2": hang}
-        crashing = asyncio.create_task(scene.outbox(other).publish_batch())
-        await scene.until_started("b-1", "b-2")
+        harness.behaviours = {"b-1": hang, "b-2": hang}
+        crashing = asyncio.create_task(harness.outbox(other).publish_batch())
+        await harness.until_started("b-1", "b-2")
         # No result is recorded: only the lease remains.
         await close_pool(other)
         crashing.cancel()
         await asyncio.wait({crashing})
-    scene.behaviours.clear()
-    assert await scene.outbox().publish_batch() == 0
-    scene.now += LEASE
-    assert await scene.outbox().publish_batch() == 2
-    assert sorted(name for name, _ in scene.published) == ["b-1", "b-2"]
+    harness.behaviours.clear()
+    assert await harness.outbox().publish_batch() == 0
+    harness.now += LEASE
+    assert await harness.outbox().publish_batch() == 2
+    assert sorted(name for name, _ in harness.published) == ["b-1", "b-2"]
 
 
 async def test_publish_batch_cancelled_records_published_and_releases_rest(
-    scene: Scene,
+    harness: OutboxHarness,
 ) -> None:
-    names = await scene.create_banners(*range(1, 11))
-    scene.behaviours = dict.fromkeys(names[5:], hang)
-    publishing = asyncio.create_task(scene.outbox().publish_batch())
-    await scene.until_started(*names)
+    names = await harness.create_banners(*range(1, 11))
+    harness.behaviours = dict.fromkeys(names[5:], hang)
+    publishing = asyncio.create_task(harness.outbox().publish_batch())
+    await harness.until_started(*names)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing
-    rows = [await scene.row(name) for name in names]
+    rows = [await harness.row(name) for name in names]
     assert [row.is_published for row in rows] == [True] * 5 + [False] * 5
     assert {row.leased_until for row in rows[5:]} == {NOON + RETRY_DELAY}
-    scene.behaviours.clear()
-    scene.now += RETRY_DELAY
-    assert await scene.outbox().publish_batch() == 5
-    assert sorted(name for name, _ in scene.published) == sorted(names)
+    harness.behaviours.clear()
+    harness.now += RETRY_DELAY
+    assert await harness.outbox().publish_batch() == 5
+    assert sorted(name for name, _ in harness.published) == sorted(names)
     hanging = {task for task in asyncio.all_tasks() if task.get_name() == "publish"}
     assert not hanging
 
 
 async def test_publish_batch_cancelled_after_acknowledgement_publishes_twice_at_most(
-    scene: Scene,
+    harness: OutboxHarness,
 ) -> None:
-    await scene.create_banners(1)
+    await harness.create_banners(1)
 
     async def acknowledge_late(banner: Banner, snapshot: Snapshot) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            scene.published.append((banner.name, banner.version))
+            harness.published.append((banner.name, banner.version))
             raise
 
-    scene.behaviours["b-1"] = acknowledge_late
-    publishing = asyncio.create_task(scene.outbox().publish_batch())
-    await scene.until_started("b-1")
+    harness.behaviours["b-1"] = acknowledge_late
+    publishing = asyncio.create_task(harness.outbox().publish_batch())
+    await harness.until_started("b-1")
     publishing.cancel()
     await asyncio.wait({publishing})
-    scene.behaviours.clear()
-    scene.now += RETRY_DELAY
-    assert await scene.outbox().publish_batch() == 1
-    assert scene.published == [scene.published[0]] * 2
-    assert (await scene.row("b-1")).is_published
+    harness.behaviours.clear()
+    harness.now += RETRY_DELAY
+    assert await harness.outbox().publish_batch() == 1
+    assert harness.published == [harness.published[0]] * 2
+    assert (await harness.row("b-1")).is_published
 
 
-async def test_publish_batch_cancelled_while_database_down_raises_cancelled(scene: Scene) -> None:
-    await scene.create_banners(1)
-    scene.behaviours["b-1"] = hang
-    publishing = asyncio.create_task(scene.outbox().publish_batch())
-    await scene.until_started("b-1")
-    await close_pool(scene.database)
+async def test_publish_batch_cancelled_while_database_down_raises_cancelled(
+    harness: OutboxHarness,
+) -> None:
+    await harness.create_banners(1)
+    harness.behaviours["b-1"] = hang
+    publishing = asyncio.create_task(harness.outbox().publish_batch())
+    await harness.until_started("b-1")
+    await close_pool(harness.database)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing
 
 
-async def test_record_results_locks_rows_in_id_order(scene: Scene, conninfo: str) -> None:
-    await scene.create_banners(1, 2)
+async def test_record_results_locks_rows_in_id_order(harness: OutboxHarness, conninfo: str) -> None:
+    await harness.create_banners(1, 2)
     lock = "select from banners where name = %s for update"
     async with await AsyncConnection.connect(conninfo) as refresh:
         # The refresh locks rows in the order of ids.
@@ -368,14 +375,14 @@ async def test_record_results_locks_rows_in_id_order(scene: Scene, conninfo: str
             await refresh.execute(lock, ["b-1"])
             raise StorageUnavailable
 
-        scene.behaviours["b-1"] = fail_during_refresh
-        publishing = asyncio.create_task(scene.outbox().publish_batch())
+        harness.behaviours["b-1"] = fail_during_refresh
+        publishing = asyncio.create_task(harness.outbox().publish_batch())
         await wait_for_row_lock(conninfo)
         await refresh.execute(lock, ["b-2"])
         await refresh.commit()
         with pytest.raises(StorageUnavailable):
             await publishing
-    assert (await scene.row("b-2")).is_published
+    assert (await harness.row("b-2")).is_published
 
 
 async def wait_for_row_lock(conninfo: str) -> None:
@@ -388,108 +395,110 @@ async def wait_for_row_lock(conninfo: str) -> None:
             pass
 
 
-async def test_publish_batch_records_the_published_version(scene: Scene) -> None:
-    await scene.create_banners(1)
+async def test_publish_batch_records_the_published_version(harness: OutboxHarness) -> None:
+    await harness.create_banners(1)
     seen: list[tuple[int, int]] = []
 
     async def lease_during_refresh(banner: Banner, snapshot: Snapshot) -> None:
         seen.append((banner.version, snapshot.stats.total_stars))
         if len(seen) == 1:
-            scene.now += HOUR
-            await scene.refresh(1, stars=99)
+            harness.now += HOUR
+            await harness.refresh(1, stars=99)
 
-    scene.behaviours["b-1"] = lease_during_refresh
-    outbox = scene.outbox()
+    harness.behaviours["b-1"] = lease_during_refresh
+    outbox = harness.outbox()
     assert await outbox.publish_batch() == 1
-    row = await scene.row("b-1")
+    row = await harness.row("b-1")
     assert row.version > row.published_version == seen[0][0]
     assert await outbox.publish_batch() == 1
     assert seen == [(seen[0][0], 5), (row.version, 99)]
-    assert (await scene.row("b-1")).published_version == row.version
+    assert (await harness.row("b-1")).published_version == row.version
     assert await outbox.publish_batch() == 0
 
 
-async def test_publish_batch_keeps_newer_published_version(scene: Scene) -> None:
-    await scene.create_banners(1)
+async def test_publish_batch_keeps_newer_published_version(harness: OutboxHarness) -> None:
+    await harness.create_banners(1)
 
     async def be_overtaken(banner: Banner, snapshot: Snapshot) -> None:
-        scene.now += HOUR
-        await scene.refresh(1, stars=99)
-        newest = (await scene.row("b-1")).version
-        async with scene.database.transaction() as connection:
+        harness.now += HOUR
+        await harness.refresh(1, stars=99)
+        newest = (await harness.row("b-1")).version
+        async with harness.database.transaction() as connection:
             await mark_published(connection, {banner.id: newest})
 
-    scene.behaviours["b-1"] = be_overtaken
-    await scene.outbox().publish_batch()
-    assert (await scene.row("b-1")).is_published
-    assert await scene.outbox().publish_batch() == 0
+    harness.behaviours["b-1"] = be_overtaken
+    await harness.outbox().publish_batch()
+    assert (await harness.row("b-1")).is_published
+    assert await harness.outbox().publish_batch() == 0
 
 
-async def test_publish_batch_each_version_has_its_own_trace(scene: Scene) -> None:
-    names, traces = await scene.create_banners(1, 2, 3), []
+async def test_publish_batch_each_version_has_its_own_trace(harness: OutboxHarness) -> None:
+    names, traces = await harness.create_banners(1, 2, 3), []
 
     async def record_trace(banner: Banner, snapshot: Snapshot) -> None:
         traces.append(structlog.contextvars.get_contextvars()["trace_id"])
 
-    scene.behaviours = dict.fromkeys(names, record_trace)
-    await scene.outbox().publish_batch()
+    harness.behaviours = dict.fromkeys(names, record_trace)
+    await harness.outbox().publish_batch()
     assert len(set(traces)) == 3
     assert "trace_id" not in structlog.contextvars.get_contextvars()
 
 
 async def test_run_full_batches_have_no_pause(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("github_banners.api.outbox._IDLE_SECONDS", 3600)
-    names = await scene.create_banners(*range(1, 202))
-    running = asyncio.create_task(scene.outbox().run())
-    await scene.until_started(*names)
+    names = await harness.create_banners(*range(1, 202))
+    running = asyncio.create_task(harness.outbox().run())
+    await harness.until_started(*names)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
 
-async def test_wake_publishes_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wake_publishes_at_once(
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("github_banners.api.outbox._IDLE_SECONDS", 3600)
-    await scene.create_banners(1)
-    outbox = scene.outbox()
+    await harness.create_banners(1)
+    outbox = harness.outbox()
     running = asyncio.create_task(outbox.run())
-    await scene.until_started("b-1")
+    await harness.until_started("b-1")
     # A call is not lost, whether the outbox is working or idle.
     outbox.wake()
-    await scene.create_banners(2)
+    await harness.create_banners(2)
     outbox.wake()
-    await scene.until_started("b-2")
+    await harness.until_started("b-2")
     running.cancel()
     await asyncio.wait({running})
 
 
 async def test_run_broker_down_waits_and_logs_once(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for pause in ("_IDLE_SECONDS", "_UNAVAILABLE_RETRY_SECONDS"):
         monkeypatch.setattr(f"github_banners.api.outbox.{pause}", 0)
-    await scene.create_banners(1)
+    await harness.create_banners(1)
     is_up, ticks = asyncio.Event(), itertools.count()
 
     async def be_down_twice(banner: Banner, snapshot: Snapshot) -> None:
-        if len(scene.started) < 3:
+        if len(harness.started) < 3:
             raise BrokerUnavailable
         is_up.set()
 
-    scene.behaviours["b-1"] = be_down_twice
+    harness.behaviours["b-1"] = be_down_twice
     outbox = Outbox(
-        database=scene.database,
-        publish=scene.publish,
+        database=harness.database,
+        publish=harness.publish,
         clock=lambda: NOON + RETRY_DELAY * next(ticks),
-        count=scene.count,
+        count=harness.count,
     )
     with capture_logs() as logs:
         running = asyncio.create_task(outbox.run())
         await is_up.wait()
         running.cancel()
         await asyncio.wait({running})
-    assert scene.counted == {"waiting": 2, "published": 1}
+    assert harness.counted == {"waiting": 2, "published": 1}
     assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"outbox.waiting"}
 
 
@@ -497,7 +506,7 @@ async def test_run_broker_down_waits_and_logs_once(
 
 
 @dataclass
-class CreateScene:
+class CreationHarness:
     """The services behind `POST /banners`, with a store on disk."""
 
     database: Database
@@ -581,9 +590,9 @@ class CreateScene:
 
 
 @pytest.fixture
-async def create_scene(database: Database, tmp_path: Path) -> AsyncIterator[CreateScene]:
+async def creation_harness(database: Database, tmp_path: Path) -> AsyncIterator[CreationHarness]:
     store = FolderStore(tmp_path / "banners")
-    created = CreateScene(database, store)
+    created = CreationHarness(database, store)
     yield created
     await created.lookup.close()
     store.close()
@@ -595,34 +604,39 @@ async def create_scene(database: Database, tmp_path: Path) -> AsyncIterator[Crea
     ids=["down", "bug", "cancelled"],
 )
 async def test_read_stored_drawing_failure_is_none(
-    create_scene: CreateScene, error: BaseException
+    creation_harness: CreationHarness, error: BaseException
 ) -> None:
-    await create_scene.create()
+    await creation_harness.create()
     deadline = Deadline(10, 10)
-    assert await create_scene.banners.read_stored_drawing("ada-default", deadline=deadline)
+    assert await creation_harness.banners.read_stored_drawing("ada-default", deadline=deadline)
 
     async def fail(_: str) -> None:
         raise error
 
-    create_scene.store.get = fail  # type: ignore[method-assign, assignment]
-    drawing = await create_scene.banners.read_stored_drawing("ada-default", deadline=deadline)
+    creation_harness.store.get = fail  # type: ignore[method-assign, assignment]
+    drawing = await creation_harness.banners.read_stored_drawing("ada-default", deadline=deadline)
     assert drawing is None
 
 
-async def test_create_new_banner_is_drawn_stored_and_published(create_scene: CreateScene) -> None:
+async def test_create_new_banner_is_drawn_stored_and_published(
+    creation_harness: CreationHarness,
+) -> None:
     options = BannerOptions(theme=Theme.DARK, radius=3)
-    created = await create_scene.create(options)
+    created = await creation_harness.create(options)
     assert created.is_new
-    row, stored = await create_scene.row(created.name), await create_scene.stored(created.name)
+    row, stored = (
+        await creation_harness.row(created.name),
+        await creation_harness.stored(created.name),
+    )
     assert row.is_published
     assert stored is not None
-    snapshot = create_scene.lookup.get_cached(7)
+    snapshot = creation_harness.lookup.get_cached(7)
     assert snapshot is not None
     assert (stored.body, stored.version) == (draw(snapshot, options), row.version)
-    assert await create_scene.outbox.publish_batch() == 0
+    assert await creation_harness.outbox.publish_batch() == 0
 
 
-async def test_create_stores_the_renderers_drawing(create_scene: CreateScene) -> None:
+async def test_create_stores_the_renderers_drawing(creation_harness: CreationHarness) -> None:
     remote_drawing = b'<svg xmlns="http://www.w3.org/2000/svg">remote_drawing</svg>'
 
     async def draw_remotely(
@@ -630,43 +644,45 @@ async def test_create_stores_the_renderers_drawing(create_scene: CreateScene) ->
     ) -> bytes:
         return remote_drawing
 
-    create_scene.draw = draw_remotely
-    await create_scene.create()
-    stored = await create_scene.stored()
+    creation_harness.draw = draw_remotely
+    await creation_harness.create()
+    stored = await creation_harness.stored()
     assert stored is not None
     assert stored.body == remote_drawing
 
 
-async def test_create_same_options_stores_once(create_scene: CreateScene) -> None:
-    created = await asyncio.gather(*(create_scene.create() for _ in range(8)))
+async def test_create_same_options_stores_once(creation_harness: CreationHarness) -> None:
+    created = await asyncio.gather(*(creation_harness.create() for _ in range(8)))
     assert {result.name for result in created} == {"ada-default"}
     assert sum(result.is_new for result in created) == 1
-    assert not (await create_scene.create()).is_new
-    assert len(create_scene.stored_requests) == 1
+    assert not (await creation_harness.create()).is_new
+    assert len(creation_harness.stored_requests) == 1
 
 
 @pytest.mark.parametrize("login", ["-Ada", "ada-", "a--da", "_ada_", "-"])
 async def test_create_unusual_login_is_stored_and_found(
-    create_scene: CreateScene, login: str
+    creation_harness: CreationHarness, login: str
 ) -> None:
-    create_scene.github.add(login, 8)
-    created = await create_scene.create(login=login)
+    creation_harness.github.add(login, 8)
+    created = await creation_harness.create(login=login)
     assert created == CreateResult(f"{login}-default".lower(), is_new=True)
-    assert await create_scene.stored(created.name) is not None
-    banner = await create_scene.banners.get_by_name(
+    assert await creation_harness.stored(created.name) is not None
+    banner = await creation_harness.banners.get_by_name(
         created.name.upper(), deadline=Deadline(10, 10), charge=lambda **_: None
     )
     assert banner.result.snapshot.owner.login == login
 
 
-async def test_create_beyond_limit_raises_and_preview_works(create_scene: CreateScene) -> None:
-    create_scene.max_banners = 1
-    create_scene.open_banners()
-    first = await create_scene.create()
+async def test_create_beyond_limit_raises_and_preview_works(
+    creation_harness: CreationHarness,
+) -> None:
+    creation_harness.max_banners = 1
+    creation_harness.open_banners()
+    first = await creation_harness.create()
     with pytest.raises(TooManyBanners):
-        await create_scene.create(BannerOptions(radius=1))
-    assert await create_scene.create() == CreateResult(first.name, is_new=False)
-    preview = await create_scene.banners.finder.find_preview(
+        await creation_harness.create(BannerOptions(radius=1))
+    assert await creation_harness.create() == CreateResult(first.name, is_new=False)
+    preview = await creation_harness.banners.finder.find_preview(
         "ada", BannerOptions(radius=1), deadline=Deadline(10, 10), charge=lambda **_: None
     )
     assert preview.result.snapshot.owner.login == "Ada"
@@ -682,24 +698,24 @@ async def refuse(request: StoreRequest) -> object:
 
 @pytest.mark.parametrize("store_drawing", [be_down, refuse], ids=["away", "refusing"])
 async def test_create_storage_down_leaves_banner_to_outbox(
-    create_scene: CreateScene, store_drawing: StoreDrawing
+    creation_harness: CreationHarness, store_drawing: StoreDrawing
 ) -> None:
-    create_scene.store_drawing = store_drawing
-    assert await create_scene.create() == CreateResult("ada-default", is_new=True)
-    row = await create_scene.row()
+    creation_harness.store_drawing = store_drawing
+    assert await creation_harness.create() == CreateResult("ada-default", is_new=True)
+    row = await creation_harness.row()
     assert (row.published_version, row.leased_until) == (0, None)
-    assert await create_scene.stored() is None
-    assert await create_scene.outbox.publish_batch() == 1
-    stored = await create_scene.stored()
+    assert await creation_harness.stored() is None
+    assert await creation_harness.outbox.publish_batch() == 1
+    stored = await creation_harness.stored()
     assert stored is not None
     assert (stored.body, stored.version) == (
-        create_scene.stored_requests[0].banner_info,
+        creation_harness.stored_requests[0].banner_info,
         row.version,
     )
-    assert (await create_scene.row()).is_published
+    assert (await creation_harness.row()).is_published
 
 
-async def test_create_silent_storage_respects_deadline(create_scene: CreateScene) -> None:
+async def test_create_silent_storage_respects_deadline(creation_harness: CreationHarness) -> None:
     seconds = [0.0]
 
     async def draw_slowly(snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
@@ -711,30 +727,32 @@ async def test_create_silent_storage_respects_deadline(create_scene: CreateScene
         await asyncio.Event().wait()
         raise AssertionError("never reached")
 
-    create_scene.draw, create_scene.store_drawing = draw_slowly, hang_in_store
-    created = await create_scene.create(deadline=Deadline(10, 10, monotonic=lambda: seconds[-1]))
+    creation_harness.draw, creation_harness.store_drawing = draw_slowly, hang_in_store
+    created = await creation_harness.create(
+        deadline=Deadline(10, 10, monotonic=lambda: seconds[-1])
+    )
     assert created.is_new
-    assert not (await create_scene.row()).is_published
-    assert create_scene.database.is_available
-    assert await create_scene.outbox.publish_batch() == 1
+    assert not (await creation_harness.row()).is_published
+    assert creation_harness.database.is_available
+    assert await creation_harness.outbox.publish_batch() == 1
 
 
 async def test_create_database_lost_after_insert_leaves_banner_to_outbox(
-    create_scene: CreateScene, conninfo: str
+    creation_harness: CreationHarness, conninfo: str
 ) -> None:
     async def store_and_lose_the_database(request: StoreRequest) -> object:
-        stored = await create_scene.store.put(request)
-        await close_pool(create_scene.database)
+        stored = await creation_harness.store.put(request)
+        await close_pool(creation_harness.database)
         return stored
 
-    create_scene.store_drawing = store_and_lose_the_database
-    assert (await create_scene.create()).is_new
+    creation_harness.store_drawing = store_and_lose_the_database
+    assert (await creation_harness.create()).is_new
     async with await AsyncConnection.connect(conninfo) as connection:
         assert not (await select_row(connection, "ada-default")).is_published
-    assert await create_scene.stored() is not None
+    assert await creation_harness.stored() is not None
 
 
-async def test_create_cancelled_leaves_banner_to_outbox(create_scene: CreateScene) -> None:
+async def test_create_cancelled_leaves_banner_to_outbox(creation_harness: CreationHarness) -> None:
     was_called = asyncio.Event()
 
     async def hang_in_store(request: StoreRequest) -> object:
@@ -742,52 +760,52 @@ async def test_create_cancelled_leaves_banner_to_outbox(create_scene: CreateScen
         await asyncio.Event().wait()
         raise AssertionError("never reached")
 
-    create_scene.store_drawing = hang_in_store
-    creating = asyncio.create_task(create_scene.create())
+    creation_harness.store_drawing = hang_in_store
+    creating = asyncio.create_task(creation_harness.create())
     await was_called.wait()
     creating.cancel()
     with pytest.raises(asyncio.CancelledError):
         await creating
-    assert not (await create_scene.row()).is_published
-    assert await create_scene.outbox.publish_batch() == 1
-    assert await create_scene.create() == CreateResult("ada-default", is_new=False)
+    assert not (await creation_harness.row()).is_published
+    assert await creation_harness.outbox.publish_batch() == 1
+    assert await creation_harness.create() == CreateResult("ada-default", is_new=False)
 
 
-async def test_create_draws_the_numbers_of_its_version(create_scene: CreateScene) -> None:
-    await create_scene.create()
+async def test_create_draws_the_numbers_of_its_version(creation_harness: CreationHarness) -> None:
+    await creation_harness.create()
     # Another process saves newer numbers, and this one is not notified.
-    create_scene.now += timedelta(minutes=1)
+    creation_harness.now += timedelta(minutes=1)
     owner_repositories, stats = fetched_owner(
-        7, "Ada", fetched_at=create_scene.now, stars=4321, node_id="node-7", name="Ada"
+        7, "Ada", fetched_at=creation_harness.now, stars=4321, node_id="node-7", name="Ada"
     )
-    async with create_scene.database.transaction() as connection:
+    async with creation_harness.database.transaction() as connection:
         (newest,) = await upsert_owners(connection, [(owner_repositories, stats)])
-    created = await create_scene.create(BannerOptions(theme=Theme.DARK))
-    stored = await create_scene.stored(created.name)
+    created = await creation_harness.create(BannerOptions(theme=Theme.DARK))
+    stored = await creation_harness.stored(created.name)
     assert stored is not None
     assert stored.body == draw(newest, BannerOptions(theme=Theme.DARK))
-    assert stored.version == (await create_scene.row(created.name)).version >= newest.version
+    assert stored.version == (await creation_harness.row(created.name)).version >= newest.version
 
 
-async def test_create_late_store_keeps_newer_drawing(create_scene: CreateScene) -> None:
+async def test_create_late_store_keeps_newer_drawing(creation_harness: CreationHarness) -> None:
     async def be_overtaken(request: StoreRequest) -> object:
         assert request.version is not None
         newer = b'<svg xmlns="http://www.w3.org/2000/svg">newer</svg>'
-        await create_scene.store.put(
+        await creation_harness.store.put(
             store_request(request.url_path, newer, version=request.version + 1)
         )
-        return await create_scene.store.put(request)
+        return await creation_harness.store.put(request)
 
-    create_scene.store_drawing = be_overtaken
-    assert (await create_scene.create()).is_new
-    stored = await create_scene.stored()
+    creation_harness.store_drawing = be_overtaken
+    assert (await creation_harness.create()).is_new
+    stored = await creation_harness.stored()
     assert stored is not None
     assert b"newer" in stored.body
-    assert (await create_scene.row()).is_published
+    assert (await creation_harness.row()).is_published
 
 
-async def test_create_database_down_creates_nothing(create_scene: CreateScene) -> None:
-    await close_pool(create_scene.database)
+async def test_create_database_down_creates_nothing(creation_harness: CreationHarness) -> None:
+    await close_pool(creation_harness.database)
     with pytest.raises(DatabaseUnavailable):
-        await create_scene.create(deadline=Deadline(0.5, 0.2))
-    assert create_scene.stored_requests == []
+        await creation_harness.create(deadline=Deadline(0.5, 0.2))
+    assert creation_harness.stored_requests == []

@@ -1,6 +1,5 @@
 """PNGs that the rasterizer makes from our SVGs: size, palettes, fonts, uncovered characters."""
 
-import struct
 from datetime import date
 
 import pytest
@@ -15,6 +14,7 @@ from github_banners.drawing.png_text import REPLACEMENT_CHARACTER
 from github_banners.errors import UnknownBanner, UnknownUser
 from github_banners.options import BannerOptions, HideableField, Layout, Locale, Theme
 from tests.machine_fonts import set_machine_fonts
+from tests.png_size import read_png_size
 from tests.snapshots import REPOSITORY, make_snapshot
 
 
@@ -23,19 +23,13 @@ def no_machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     set_machine_fonts(monkeypatch)
 
 
-def size_of(picture: bytes) -> tuple[int, int]:
-    assert picture.startswith(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
-    wide, high = struct.unpack_from(">II", picture, 16)
-    return wide, high
-
-
 @pytest.mark.parametrize("layout", Layout)
 def test_to_png_is_twice_as_large(layout):
     canvas = LAYOUTS[layout].canvas
     options = BannerOptions(layout=layout)
     picture = to_png(draw(make_snapshot(), options))
     for png_bytes in (picture, to_png(explain(UnknownUser("x"), options=options))):
-        assert size_of(png_bytes) == (SCALE * canvas.width, SCALE * canvas.height)
+        assert read_png_size(png_bytes) == (SCALE * canvas.width, SCALE * canvas.height)
     assert to_png(draw(make_snapshot(), options)) == picture
 
 
@@ -60,7 +54,7 @@ def test_to_png_of_two_palettes_uses_light_one(layout):
 @pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palette_names) == 1])
 def test_to_png_every_theme_is_drawn(theme):
     options = BannerOptions(theme=theme, layout=Layout.COMPACT)
-    width, _ = size_of(to_png(draw(make_snapshot(), options)))
+    width, _ = read_png_size(to_png(draw(make_snapshot(), options)))
     assert width == SCALE * LAYOUTS[Layout.COMPACT].canvas.width
 
 
@@ -112,9 +106,9 @@ def test_to_png_own_words_are_drawn_in_our_subsets(locale, monkeypatch):
 def test_to_png_of_open_graph_has_exact_size(layout):
     options = BannerOptions(layout=layout, theme=Theme.DARK)
     for banner in (draw(make_snapshot(), options), explain(UnknownBanner("x"), options=options)):
-        assert size_of(to_png(draw_open_graph(banner))) == (WIDTH, HEIGHT)
+        assert read_png_size(to_png(draw_open_graph(banner))) == (WIDTH, HEIGHT)
 
 
 def test_to_png_of_open_graph_without_our_colours_is_drawn():
     drawn = draw_open_graph(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
-    assert size_of(to_png(drawn)) == (WIDTH, HEIGHT)
+    assert read_png_size(to_png(drawn)) == (WIDTH, HEIGHT)

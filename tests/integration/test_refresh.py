@@ -57,7 +57,7 @@ def calls(sandbox: Running) -> dict[str, int]:
 
 
 @dataclass
-class GitHub:
+class SandboxClients:
     """A client, its batch fetcher and its accounts."""
 
     client: GitHubClient
@@ -71,7 +71,7 @@ class GitHub:
 @asynccontextmanager
 async def open_github(
     sandbox: Running, *tokens: str, batch_clock: Clock = utc_now
-) -> AsyncIterator[GitHub]:
+) -> AsyncIterator[SandboxClients]:
     async with open_github_http(timeout=timedelta(seconds=5), api_url=sandbox.url) as http:
         accounts = create_accounts([Token(token) for token in tokens])
         client = GitHubClient(
@@ -81,7 +81,7 @@ async def open_github(
             timeout=timedelta(seconds=5),
             clock=utc_now,
         )
-        yield GitHub(client, BatchFetcher(client, clock=batch_clock), accounts)
+        yield SandboxClients(client, BatchFetcher(client, clock=batch_clock), accounts)
 
 
 @pytest.mark.parametrize("tokens", [("ghp_a",), ()], ids=["graphql", "rest"])
@@ -148,7 +148,7 @@ class Tracked:
     """Owners with one banner each, and a fake clock."""
 
     database: Database
-    github: GitHub = field(init=False)
+    github: SandboxClients = field(init=False)
     now: datetime = START
 
     def refresh(self) -> Refresh:
@@ -185,10 +185,10 @@ class Tracked:
 
 @pytest.fixture
 async def tracked(database: Database, sandbox: Running) -> AsyncIterator[Tracked]:
-    scene = Tracked(database)
-    async with open_github(sandbox, "ghp_tracked", batch_clock=lambda: scene.now) as github:
-        scene.github = github
-        yield scene
+    tracked = Tracked(database)
+    async with open_github(sandbox, "ghp_tracked", batch_clock=lambda: tracked.now) as github:
+        tracked.github = github
+        yield tracked
 
 
 async def test_refresh_batch_due_owners_are_refreshed_once(

@@ -19,7 +19,7 @@ EVERYWHERE = "git grep -lw OWNER | xargs perl -pi -e 's#OWNER/github-banners#oct
 # Tests that read files with addresses.
 READERS = (
     "tests/architecture/test_project_files.py",
-    "tests/unit/test_docs.py",
+    "tests/unit/test_documentation_links.py",
     "tests/acceptance/test_action.py::test_documented_workflow_is_usable",
 )
 

@@ -60,7 +60,7 @@ OPTIONS = {
 
 
 @dataclass
-class Scene:
+class RendererServiceHarness:
     """A renderer application, and the client of another service."""
 
     app: ASGIApp
@@ -96,11 +96,11 @@ def create_client(
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
+async def harness() -> AsyncIterator[RendererServiceHarness]:
     async with open_renderer_app() as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport) as http:
-            yield Scene(app, create_client(http))
+            yield RendererServiceHarness(app, create_client(http))
 
 
 def changed(**fields: object) -> bytes:
@@ -114,22 +114,26 @@ def without(field: str) -> bytes:
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
-async def test_draw_equals_drawing_locally(scene: Scene, options: BannerOptions) -> None:
-    assert await scene.client.draw(SNAPSHOT, options) == draw(SNAPSHOT, options)
-    assert scene.client.is_available
+async def test_draw_equals_drawing_locally(
+    harness: RendererServiceHarness, options: BannerOptions
+) -> None:
+    assert await harness.client.draw(SNAPSHOT, options) == draw(SNAPSHOT, options)
+    assert harness.client.is_available
 
 
-async def test_fallback_renderer_uses_the_renderer(scene: Scene) -> None:
+async def test_fallback_renderer_uses_the_renderer(harness: RendererServiceHarness) -> None:
     counts: list[str] = []
     fallback_renderer = FallbackRenderer(
-        scene.client.draw, circuit=CircuitBreaker(time.monotonic), count=counts.append
+        harness.client.draw, circuit=CircuitBreaker(time.monotonic), count=counts.append
     )
     picture = await fallback_renderer.draw(SNAPSHOT, BannerOptions(), Deadline(3.0, 1.8))
     assert (picture, counts) == (draw(SNAPSHOT, BannerOptions()), ["renderer"])
 
 
-async def test_preview_body_of_another_implementation_is_drawn(scene: Scene) -> None:
-    response = await scene.send(PREVIEW)
+async def test_preview_body_of_another_implementation_is_drawn(
+    harness: RendererServiceHarness,
+) -> None:
+    response = await harness.send(PREVIEW)
     assert response.status == 200
     assert response.headers["content-type"].startswith("image/svg+xml")
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -156,14 +160,14 @@ async def test_client_request_is_compatible_with_another_implementation() -> Non
 
 
 @pytest.mark.parametrize("name", [HOSTILE_NAME, "Ünï ©ödé", "名前" * 15, "", "x" * 1024])
-async def test_preview_hostile_name_is_escaped(scene: Scene, name: str) -> None:
-    response = await scene.send(changed(display_name=name, look={"title": (name or "x")[:64]}))
+async def test_preview_hostile_name_is_escaped(harness: RendererServiceHarness, name: str) -> None:
+    response = await harness.send(changed(display_name=name, look={"title": (name or "x")[:64]}))
     assert response.status == 200
     check_picture(response.body)
     assert b"<script" not in response.body
 
 
-async def test_preview_largest_valid_body_fits_the_limit(scene: Scene) -> None:
+async def test_preview_largest_valid_body_fits_the_limit(harness: RendererServiceHarness) -> None:
     languages = {f"{number:04}".ljust(100, "x"): 10**12 - 1 for number in range(1000)}
     largest = PREVIEW.replace(
         PREVIEW[PREVIEW.index(b'{"C"') : PREVIEW.index(b"}", PREVIEW.index(b'{"C"')) + 1],
@@ -172,21 +176,23 @@ async def test_preview_largest_valid_body_fits_the_limit(scene: Scene) -> None:
     message = json.loads(largest) | {"language_bytes": languages, "display_name": "x" * 1024}
     body = json.dumps(message, separators=(",", ":")).encode()
     assert preview_route.MAX_BODY_BYTES * 0.8 < len(body) <= preview_route.MAX_BODY_BYTES
-    assert (await scene.send(body)).status == 200
+    assert (await harness.send(body)).status == 200
 
 
 REQUIRED = ("username", "banner_type", "stats", "fetched_at", "total_repos", "languages")
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-async def test_preview_missing_field_is_refused(scene: Scene, field: str) -> None:
-    response = await scene.send(without(field))
+async def test_preview_missing_field_is_refused(
+    harness: RendererServiceHarness, field: str
+) -> None:
+    response = await harness.send(without(field))
     assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-async def test_preview_missing_field_is_named(scene: Scene, field: str) -> None:
-    assert field.encode() in (await scene.send(without(field))).body
+async def test_preview_missing_field_is_named(harness: RendererServiceHarness, field: str) -> None:
+    assert field.encode() in (await harness.send(without(field))).body
 
 
 MALFORMED = {
@@ -208,49 +214,51 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=list(MALFORMED))
-async def test_preview_malformed_body_is_refused(scene: Scene, body: bytes) -> None:
-    response = await scene.send(body)
+async def test_preview_malformed_body_is_refused(
+    harness: RendererServiceHarness, body: bytes
+) -> None:
+    response = await harness.send(body)
     assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_preview_format_png_returns_png(scene: Scene) -> None:
-    response = await scene.send(changed(format="png"))
+async def test_preview_format_png_returns_png(harness: RendererServiceHarness) -> None:
+    response = await harness.send(changed(format="png"))
     assert response.status == 200
     assert response.headers["content-type"] == "image/png"
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.body == to_png((await scene.send(changed(format="svg"))).body)
+    assert response.body == to_png((await harness.send(changed(format="svg"))).body)
 
 
 async def test_preview_png_worker_overloaded_is_unavailable(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: RendererServiceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def busy(worker: WorkerProcess, payload: bytes) -> bytes:
         raise Overloaded
 
     monkeypatch.setattr(WorkerProcess, "run", busy)
-    response = await scene.send(changed(format="png"))
+    response = await harness.send(changed(format="png"))
     assert (response.status, json.loads(response.body)) == (503, {"error": "can't get preview"})
     assert "retry-after" in response.headers
-    assert (await scene.send(PREVIEW)).status == 200
+    assert (await harness.send(PREVIEW)).status == 200
 
 
-async def test_draw_invalid_login_is_rejected(scene: Scene) -> None:
+async def test_draw_invalid_login_is_rejected(harness: RendererServiceHarness) -> None:
     invalid_login = Snapshot(Owner(4, "x" * 40), STATS, FETCHED_AT)
     with pytest.raises(RemoteRejected, match="400"):
-        await scene.client.draw(invalid_login, BannerOptions())
-    assert scene.client.is_available
+        await harness.client.draw(invalid_login, BannerOptions())
+    assert harness.client.is_available
 
 
-async def test_preview_body_above_the_limit_is_too_large(scene: Scene) -> None:
+async def test_preview_body_above_the_limit_is_too_large(harness: RendererServiceHarness) -> None:
     fits = PREVIEW + b" " * (preview_route.MAX_BODY_BYTES - len(PREVIEW))
-    assert (await scene.send(fits)).status == 200
+    assert (await harness.send(fits)).status == 200
     call = signed(Call("POST", b"/preview", b"", (), fits + b" "))
     declared = call.with_header("content-length", str(len(call.body)))
     for response in (
-        await send(scene.app, declared),
-        await send(scene.app, call),
-        await send(scene.app, call, chunk_bytes=1 << 14),
+        await send(harness.app, declared),
+        await send(harness.app, call),
+        await send(harness.app, call, chunk_bytes=1 << 14),
     ):
         assert (response.status, response.body) == (413, b'{"error":"too large"}')
 
@@ -263,24 +271,26 @@ SIGNED_ONLY = [
 ]  # fmt: skip
 
 
-async def test_unsigned_call_other_than_probes_is_refused(scene: Scene) -> None:
+async def test_unsigned_call_other_than_probes_is_refused(harness: RendererServiceHarness) -> None:
     for method, path in SIGNED_ONLY:
-        response = await send(scene.app, Call(method, path, b"", (), PREVIEW))
+        response = await send(harness.app, Call(method, path, b"", (), PREVIEW))
         assert (response.status, response.body) == UNSIGNED, (method, path)
     for path in (b"/healthz", b"/readyz"):
         for method in ("GET", "HEAD"):
-            assert (await send(scene.app, Call(method, path, b"", (), b""))).status == 200
+            assert (await send(harness.app, Call(method, path, b"", (), b""))).status == 200
 
 
 @pytest.mark.parametrize("caller", ["storage", "renderer", "gateway", "API"])
-async def test_other_callers_than_the_api_are_refused(scene: Scene, caller: str) -> None:
+async def test_other_callers_than_the_api_are_refused(
+    harness: RendererServiceHarness, caller: str
+) -> None:
     call = signed(Call(path=b"/preview", body=PREVIEW), params=parameters(keyid=caller))
-    response = await send(scene.app, call)
+    response = await send(harness.app, call)
     assert (response.status, response.body) == UNSIGNED
 
 
-async def test_websocket_is_closed(scene: Scene) -> None:
-    assert await open_websocket(scene.app, "/preview") == [
+async def test_websocket_is_closed(harness: RendererServiceHarness) -> None:
+    assert await open_websocket(harness.app, "/preview") == [
         {"type": "websocket.close", "code": 1008}
     ]
 
@@ -290,9 +300,9 @@ async def test_websocket_is_closed(scene: Scene) -> None:
     [("GET", b"/preview", 405), ("PUT", b"/preview", 405), ("POST", b"/banners", 404)],
 )
 async def test_signed_call_unknown_route_or_method_is_refused(
-    scene: Scene, method: str, path: bytes, status: int
+    harness: RendererServiceHarness, method: str, path: bytes, status: int
 ) -> None:
-    response = await scene.send(PREVIEW, path, method)
+    response = await harness.send(PREVIEW, path, method)
     assert response.status == status
     assert ("POST" in response.headers.get("allow", "")) == (status == 405)
 
@@ -324,6 +334,6 @@ async def test_draw_needs_a_common_key(
             assert client.is_available is is_accepted
 
 
-async def test_preview_request_with_options_draws_them(scene: Scene) -> None:
+async def test_preview_request_with_options_draws_them(harness: RendererServiceHarness) -> None:
     body = to_preview_request(SNAPSHOT, OPTIONS["with options"]).to_json()
-    assert (await scene.send(body)).body == draw(SNAPSHOT, OPTIONS["with options"])
+    assert (await harness.send(body)).body == draw(SNAPSHOT, OPTIONS["with options"])

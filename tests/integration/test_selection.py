@@ -52,7 +52,7 @@ SELECTIONS = [
 
 
 @dataclass
-class Scene:
+class SelectionHarness:
     """The services of an api with a fake GitHub and a fake clock; published banners are recorded."""
 
     database: Database
@@ -128,30 +128,30 @@ async def _read(name: str) -> bytes | None:
 
 
 @pytest.fixture
-async def scene(database: Database) -> AsyncIterator[Scene]:
-    scene = Scene(database)
-    yield scene
-    await scene.lookup.close()
+async def harness(database: Database) -> AsyncIterator[SelectionHarness]:
+    harness = SelectionHarness(database)
+    yield harness
+    await harness.lookup.close()
 
 
 async def test_preview_counts_selected_repositories_before_and_after_they_are_stored(
-    scene: Scene,
+    harness: SelectionHarness,
 ) -> None:
     for options, stats in SELECTIONS:
-        assert (await scene.preview(options)).stats == stats
-    await scene.lookup.drain()
+        assert (await harness.preview(options)).stats == stats
+    await harness.lookup.drain()
     for options, stats in SELECTIONS:
-        assert (await scene.preview(options)).stats == stats
-    assert len(scene.lookup.writer.unsaved) == 0
-    assert scene.github.requests == ["ada"], "a selection costs no request"
+        assert (await harness.preview(options)).stats == stats
+    assert len(harness.lookup.writer.unsaved) == 0
+    assert harness.github.requests == ["ada"], "a selection costs no request"
 
 
 async def test_preview_of_other_process_reads_stored_repositories(
-    scene: Scene, database: Database
+    harness: SelectionHarness, database: Database
 ) -> None:
-    await scene.preview(BannerOptions())
-    await scene.lookup.drain()
-    other = Scene(database)
+    await harness.preview(BannerOptions())
+    await harness.lookup.drain()
+    other = SelectionHarness(database)
     for options, stats in SELECTIONS:
         assert (await other.preview(options)).stats == stats
     assert other.github.requests == []
@@ -160,30 +160,30 @@ async def test_preview_of_other_process_reads_stored_repositories(
 
 async def test_preview_database_down_counts_fetched_repositories() -> None:
     async with Database("host=127.0.0.1 port=1 connect_timeout=1") as down:
-        scene = Scene(down)
-        assert (await scene.preview(NO_ARCHIVED)).stats == WITHOUT_ARCHIVED
-        await scene.lookup.close()
+        harness = SelectionHarness(down)
+        assert (await harness.preview(NO_ARCHIVED)).stats == WITHOUT_ARCHIVED
+        await harness.lookup.close()
 
 
-async def test_preview_missing_rows_are_unavailable_and_not_zero(scene: Scene) -> None:
-    await scene.preview(BannerOptions())
-    await scene.lookup.drain()
-    async with scene.database.transaction() as connection:
+async def test_preview_missing_rows_are_unavailable_and_not_zero(harness: SelectionHarness) -> None:
+    await harness.preview(BannerOptions())
+    await harness.lookup.drain()
+    async with harness.database.transaction() as connection:
         await connection.execute("delete from repositories")
     with pytest.raises(DatabaseUnavailable):
-        await scene.preview(EXCLUDING)
-    assert (await scene.preview(BannerOptions())).stats == DEFAULT
+        await harness.preview(EXCLUDING)
+    assert (await harness.preview(BannerOptions())).stats == DEFAULT
 
 
-async def test_create_stores_picture_of_selected_repositories(scene: Scene) -> None:
+async def test_create_stores_picture_of_selected_repositories(harness: SelectionHarness) -> None:
     for options, stats in SELECTIONS:
         for layout in (Layout.CLASSIC, Layout.CARD, Layout.COMPACT, Layout.LANGUAGES):
             chosen = replace_layout(options, layout)
-            name = await scene.create(chosen)
-            snapshot = await scene.preview(chosen)
+            name = await harness.create(chosen)
+            snapshot = await harness.preview(chosen)
             assert snapshot.stats == stats
-            assert scene.stored[-1].url_path == name
-            assert scene.stored[-1].banner_info == draw(snapshot, chosen)
+            assert harness.stored[-1].url_path == name
+            assert harness.stored[-1].banner_info == draw(snapshot, chosen)
 
 
 def replace_layout(options: BannerOptions, layout: Layout) -> BannerOptions:
@@ -192,71 +192,79 @@ def replace_layout(options: BannerOptions, layout: Layout) -> BannerOptions:
     )
 
 
-async def test_refresh_publishes_numbers_of_selected_repositories(scene: Scene) -> None:
-    names = [await scene.create(options) for options, _ in SELECTIONS]
-    await scene.refresh(LINUX, OLD, FORK, replace(TOOL, stars=8))
-    stars = [scene.published[name].snapshot.stats.total_stars for name in names]
+async def test_refresh_publishes_numbers_of_selected_repositories(
+    harness: SelectionHarness,
+) -> None:
+    names = [await harness.create(options) for options, _ in SELECTIONS]
+    await harness.refresh(LINUX, OLD, FORK, replace(TOOL, stars=8))
+    stars = [harness.published[name].snapshot.stats.total_stars for name in names]
     assert stars == [128, 28, 131, 108]
     for name, total_stars in zip(names, stars, strict=True):
-        banner = await scene.banners.get_by_name(name, deadline=Deadline(10, 10), charge=no_charge)
+        banner = await harness.banners.get_by_name(
+            name, deadline=Deadline(10, 10), charge=no_charge
+        )
         assert banner.result.snapshot.stats.total_stars == total_stars
-        job = scene.published[name]
+        job = harness.published[name]
         assert draw(job.snapshot, job.options) == draw(banner.result.snapshot, banner.options)
 
 
-async def test_refresh_without_change_of_totals_publishes_selections_only(scene: Scene) -> None:
-    names = [await scene.create(options) for options, _ in SELECTIONS]
-    await scene.refresh(LINUX, OLD, replace(FORK, stars=4), replace(TOOL, is_archived=True))
-    assert sorted(scene.published) == sorted(names[1:])
-    stats = [scene.published[name].snapshot.stats for name in names[1:]]
-    assert [each.total_stars for each in stats] == [27, 131, 100]
-    scene.published.clear()
-    await scene.refresh(*scene.github.lists[7])
-    assert scene.published == {}, "unchanged repositories publish nothing"
+async def test_refresh_without_change_of_totals_publishes_selections_only(
+    harness: SelectionHarness,
+) -> None:
+    names = [await harness.create(options) for options, _ in SELECTIONS]
+    await harness.refresh(LINUX, OLD, replace(FORK, stars=4), replace(TOOL, is_archived=True))
+    assert sorted(harness.published) == sorted(names[1:])
+    snapshots = [harness.published[name].snapshot for name in names[1:]]
+    assert [snapshot.stats.total_stars for snapshot in snapshots] == [27, 131, 100]
+    harness.published.clear()
+    await harness.refresh(*harness.github.lists[7])
+    assert harness.published == {}, "unchanged repositories publish nothing"
 
 
-async def test_draw_selection_changes_without_version(scene: Scene) -> None:
-    await scene.create(FORKS)
+async def test_draw_selection_changes_without_version(harness: SelectionHarness) -> None:
+    await harness.create(FORKS)
 
     async def picture() -> bytes:
-        request = await scene.banners.finder.find_preview(
+        request = await harness.banners.finder.find_preview(
             "ada", FORKS, deadline=Deadline(10, 10), charge=no_charge
         )
-        drawn = await scene.pictures.get_or_draw(request, deadline=Deadline(10, 10))
+        drawn = await harness.pictures.get_or_draw(request, deadline=Deadline(10, 10))
         return drawn.picture.body
 
     before = await picture()
     assert await picture() == before
-    await scene.refresh(LINUX, OLD, replace(FORK, stars=4000), TOOL)
+    await harness.refresh(LINUX, OLD, replace(FORK, stars=4000), TOOL)
     assert await picture() != before
 
 
 async def test_raise_versions_of_selections_keeps_what_is_left_to_raise(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: SelectionHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)
     for options in (EXCLUDING, FORKS, NO_ARCHIVED):
-        await scene.create(options)
-    await scene.lookup.drain()
-    async with scene.database.transaction() as connection:
+        await harness.create(options)
+    await harness.lookup.drain()
+    async with harness.database.transaction() as connection:
         await connection.execute("update users set raise_banners_after = ''")
         raised = await banner_versions.raise_banner_versions(
-            connection, {7: [banner_versions.SELECTION]}, now=scene.now
+            connection, {7: [banner_versions.SELECTION]}, now=harness.now
         )
         assert raised == {7: 1}
         cursor = await connection.execute("select raise_banners_after from users")
         assert await cursor.fetchone() == (b"",)
         for _ in range(4):
-            assert await banner_versions.raise_remaining_banners(connection, now=scene.now) == 1
-        assert await banner_versions.raise_remaining_banners(connection, now=scene.now) == 0
+            assert await banner_versions.raise_remaining_banners(connection, now=harness.now) == 1
+        assert await banner_versions.raise_remaining_banners(connection, now=harness.now) == 0
 
 
-async def test_publish_batch_missing_repositories_do_not_block_others(scene: Scene) -> None:
-    broken = await scene.create(EXCLUDING)
-    plain = await scene.create(BannerOptions())
-    async with scene.database.transaction() as connection:
+async def test_publish_batch_missing_repositories_do_not_block_others(
+    harness: SelectionHarness,
+) -> None:
+    broken = await harness.create(EXCLUDING)
+    plain = await harness.create(BannerOptions())
+    async with harness.database.transaction() as connection:
         await connection.execute("update banners set published_version = 0")
         await connection.execute("delete from repositories")
-    assert await scene.outbox.publish_batch() == 1
-    assert [*scene.published] == [plain]
-    assert broken not in scene.published
+    assert await harness.outbox.publish_batch() == 1
+    assert [*harness.published] == [plain]
+    assert broken not in harness.published

@@ -29,7 +29,7 @@ CLASSIC, ACTIVITY = BannerOptions(), BannerOptions(layout=Layout.ACTIVITY)
 
 
 @dataclass
-class Scene:
+class ServedUsersHarness:
     """The services of the api, with Ada and Grace at GitHub."""
 
     database: Database
@@ -104,99 +104,105 @@ def refuse_charge(*, debt: int = 0) -> NoReturn:
 
 
 @pytest.fixture
-async def scene(database: Database) -> AsyncIterator[Scene]:
-    scene = Scene(database)
-    yield scene
-    await scene.services.close()
+async def harness(database: Database) -> AsyncIterator[ServedUsersHarness]:
+    harness = ServedUsersHarness(database)
+    yield harness
+    await harness.services.close()
 
 
 @pytest.mark.parametrize("options", [CLASSIC, ACTIVITY], ids=["numbers", "identity"])
 @pytest.mark.parametrize("route", ["preview", "create"])
 async def test_user_who_is_not_served_costs_nothing(
-    scene: Scene, options: BannerOptions, route: str
+    harness: ServedUsersHarness, options: BannerOptions, route: str
 ) -> None:
-    scene.users.deny(["ada"])
-    services = scene.services
+    harness.users.deny(["ada"])
+    services = harness.services
     find = services.finder.find_preview if route == "preview" else services.banners.create
     with pytest.raises(UserNotServed):
         await find("ADA", options, deadline=Deadline(10, 10), charge=refuse_charge)
     await services.drain()
-    assert scene.github.requests == []
-    assert await scene.count_rows() == 0
+    assert harness.github.requests == []
+    assert await harness.count_rows() == 0
 
 
 @pytest.mark.parametrize("wants_numbers", [False, True])
 async def test_permanent_banner_of_a_user_denied_later_is_not_found_or_fetched(
-    scene: Scene, wants_numbers: bool
+    harness: ServedUsersHarness, wants_numbers: bool
 ) -> None:
-    name = await scene.create("ada")
-    scene.users.deny(["ada"])
-    scene.github.requests.clear()
+    name = await harness.create("ada")
+    harness.users.deny(["ada"])
+    harness.github.requests.clear()
     # Old enough for a request to wait for new numbers.
-    scene.now += timedelta(days=2)
+    harness.now += timedelta(days=2)
     with pytest.raises(UserNotServed) as error_info:
-        await scene.services.banners.get_by_name(
+        await harness.services.banners.get_by_name(
             name, deadline=Deadline(10, 10), charge=refuse_charge, wants_numbers=wants_numbers
         )
     assert error_info.value.name == "Ada"
-    assert scene.github.requests == []
-    scene.users.deny(())
-    request = await scene.services.banners.get_by_name(
+    assert harness.github.requests == []
+    harness.users.deny(())
+    request = await harness.services.banners.get_by_name(
         name, deadline=Deadline(10, 10), charge=no_charge
     )
-    assert request.result.snapshot.fetched_at == scene.now
+    assert request.result.snapshot.fetched_at == harness.now
 
 
-async def test_former_login_of_a_denied_user_is_not_served(scene: Scene) -> None:
-    await scene.create("ada")
-    del scene.github.owners["ada"]
-    scene.github.owners["lovelace"] = replace(scene.github.owners["grace"], id=7, login="Lovelace")
-    scene.users.deny(["lovelace"])
-    scene.now += timedelta(days=2)
+async def test_former_login_of_a_denied_user_is_not_served(harness: ServedUsersHarness) -> None:
+    await harness.create("ada")
+    del harness.github.owners["ada"]
+    harness.github.owners["lovelace"] = replace(
+        harness.github.owners["grace"], id=7, login="Lovelace"
+    )
+    harness.users.deny(["lovelace"])
+    harness.now += timedelta(days=2)
     with pytest.raises(UserNotServed) as error_info:
-        await scene.services.finder.find_preview(
+        await harness.services.finder.find_preview(
             "ada", CLASSIC, deadline=Deadline(10, 10), charge=no_charge
         )
     assert error_info.value.name == "Lovelace"
 
 
-async def test_stored_drawing_of_a_denied_login_is_not_read(scene: Scene) -> None:
-    banners = scene.services.banners
+async def test_stored_drawing_of_a_denied_login_is_not_read(harness: ServedUsersHarness) -> None:
+    banners = harness.services.banners
     assert await banners.read_stored_drawing("Ada-dark", deadline=Deadline(10, 10)) == b"<svg/>"
-    scene.users.deny(["ada"])
+    harness.users.deny(["ada"])
     assert await banners.read_stored_drawing("Ada-dark", deadline=Deadline(10, 10)) is None
-    assert scene.read == ["ada-dark"]
+    assert harness.read == ["ada-dark"]
 
 
-async def test_refresh_passes_over_a_denied_user_until_the_next_day(scene: Scene) -> None:
+async def test_refresh_passes_over_a_denied_user_until_the_next_day(
+    harness: ServedUsersHarness,
+) -> None:
     for login in ("ada", "grace"):
-        await scene.create(login)
-    scene.users.deny(["ada"])
-    scene.github.requests.clear()
-    scene.now += 2 * HOUR
-    assert await scene.refresh.refresh_batch() == 2
-    assert scene.github.requests == ["#8"]
-    scene.users.deny(["ada", "grace"])
-    scene.now += 2 * HOUR
-    assert await scene.refresh.refresh_batch() == 1
-    assert await scene.refresh.refresh_batch() == 0
-    scene.now += NOT_SERVED_RETRY_AFTER
-    scene.users.deny(())
-    scene.github.requests.clear()
-    assert await scene.refresh.refresh_batch() == 2
-    assert sorted(scene.github.requests) == ["#7", "#8"]
+        await harness.create(login)
+    harness.users.deny(["ada"])
+    harness.github.requests.clear()
+    harness.now += 2 * HOUR
+    assert await harness.refresh.refresh_batch() == 2
+    assert harness.github.requests == ["#8"]
+    harness.users.deny(["ada", "grace"])
+    harness.now += 2 * HOUR
+    assert await harness.refresh.refresh_batch() == 1
+    assert await harness.refresh.refresh_batch() == 0
+    harness.now += NOT_SERVED_RETRY_AFTER
+    harness.users.deny(())
+    harness.github.requests.clear()
+    assert await harness.refresh.refresh_batch() == 2
+    assert sorted(harness.github.requests) == ["#7", "#8"]
 
 
-async def test_data_refresh_passes_over_a_denied_user_until_the_next_day(scene: Scene) -> None:
+async def test_data_refresh_passes_over_a_denied_user_until_the_next_day(
+    harness: ServedUsersHarness,
+) -> None:
     for login in ("ada", "grace"):
-        await scene.create(login, ACTIVITY)
-    scene.users.deny(["ada"])
-    scene.github.requests.clear()
-    scene.now += timedelta(days=2)
-    assert await scene.data_refresh.refresh_batch() == 2
-    assert scene.github.requests == ["contributions of Grace"]
-    assert await scene.data_refresh.refresh_batch() == 0
-    scene.users.deny(())
-    scene.now += NOT_SERVED_RETRY_AFTER
-    await scene.data_refresh.refresh_batch()
-    assert sorted(scene.github.requests[1:]) == ["contributions of Ada", "contributions of Grace"]
+        await harness.create(login, ACTIVITY)
+    harness.users.deny(["ada"])
+    harness.github.requests.clear()
+    harness.now += timedelta(days=2)
+    assert await harness.data_refresh.refresh_batch() == 2
+    assert harness.github.requests == ["contributions of Grace"]
+    assert await harness.data_refresh.refresh_batch() == 0
+    harness.users.deny(())
+    harness.now += NOT_SERVED_RETRY_AFTER
+    await harness.data_refresh.refresh_batch()
+    assert sorted(harness.github.requests[1:]) == ["contributions of Ada", "contributions of Grace"]

@@ -107,7 +107,7 @@ def url_read_by_other_implementation(response: RecordedResponse) -> str:
 
 
 @dataclass
-class Scene:
+class StorageServiceHarness:
     """A storage service, the client of another service, and where its files are."""
 
     service: Service
@@ -125,7 +125,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(backend: StoreBackend, tmp_path: Path) -> AsyncIterator[Scene]:
+async def harness(backend: StoreBackend, tmp_path: Path) -> AsyncIterator[StorageServiceHarness]:
     settings = Settings.from_environment(
         {
             **backend.environment,
@@ -138,7 +138,7 @@ async def scene(backend: StoreBackend, tmp_path: Path) -> AsyncIterator[Scene]:
         transport = httpx2.ASGITransport(app=service.app)
         async with httpx2.AsyncClient(transport=transport) as http:
             signer = Signer(CURRENT, service="api", clock=lambda: NOW)
-            yield Scene(
+            yield StorageServiceHarness(
                 service, backend, StorageClient(http, base_url="http://storage", signer=signer)
             )
 
@@ -149,63 +149,67 @@ def store_request(
     return StoreRequest(url_path=path, banner_info=svg, banner_format="svg", version=version)
 
 
-async def test_get_returns_the_stored_picture(scene: Scene) -> None:
-    assert await scene.client.get(NAME) is None
-    assert await scene.client.store(store_request()) == StoreResponse(url=URL)
-    assert await scene.client.get(NAME) == SVG
-    assert scene.client.is_available
+async def test_get_returns_the_stored_picture(harness: StorageServiceHarness) -> None:
+    assert await harness.client.get(NAME) is None
+    assert await harness.client.store(store_request()) == StoreResponse(url=URL)
+    assert await harness.client.get(NAME) == SVG
+    assert harness.client.is_available
 
 
-async def test_store_older_version_is_superseded_and_equal_overwrites(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    older = await scene.client.store(store_request(NEWER, version=VERSION - 1))
+async def test_store_older_version_is_superseded_and_equal_overwrites(
+    harness: StorageServiceHarness,
+) -> None:
+    await harness.client.store(store_request())
+    older = await harness.client.store(store_request(NEWER, version=VERSION - 1))
     assert older == StoreResponse(url=URL, superseded=True)
-    assert await scene.client.get(NAME) == SVG
-    assert await scene.client.store(store_request(NEWER)) == StoreResponse(url=URL)
-    assert await scene.client.get(NAME) == NEWER
+    assert await harness.client.get(NAME) == SVG
+    assert await harness.client.store(store_request(NEWER)) == StoreResponse(url=URL)
+    assert await harness.client.get(NAME) == NEWER
 
 
-async def test_remove_refuses_the_picture_from_then_on(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    removed = await scene.client.remove(NAME, version=VERSION)
+async def test_remove_refuses_the_picture_from_then_on(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
+    removed = await harness.client.remove(NAME, version=VERSION)
     assert removed == RemoveResponse(url=URL, removed=True)
-    assert await scene.client.get(NAME) is None
-    assert await scene.client.store(store_request()) == StoreResponse(url=URL, superseded=True)
-    assert await scene.client.get(NAME) is None
-    assert await scene.client.remove(NAME, version=VERSION) == RemoveResponse(url=URL)
-    await scene.client.store(store_request(version=VERSION + 1))
-    assert await scene.client.get(NAME) == SVG
+    assert await harness.client.get(NAME) is None
+    assert await harness.client.store(store_request()) == StoreResponse(url=URL, superseded=True)
+    assert await harness.client.get(NAME) is None
+    assert await harness.client.remove(NAME, version=VERSION) == RemoveResponse(url=URL)
+    await harness.client.store(store_request(version=VERSION + 1))
+    assert await harness.client.get(NAME) == SVG
 
 
 @pytest.mark.parametrize("query", [b"", b"version=", b"version=-1", b"version=9223372036854775808"])
-async def test_remove_invalid_version_is_refused(scene: Scene, query: bytes) -> None:
-    await scene.client.store(store_request())
-    response = await scene.send(signed(Call("DELETE", URL.encode(), query, (), b"")))
+async def test_remove_invalid_version_is_refused(
+    harness: StorageServiceHarness, query: bytes
+) -> None:
+    await harness.client.store(store_request())
+    response = await harness.send(signed(Call("DELETE", URL.encode(), query, (), b"")))
     assert (response.status, json.loads(response.body)["field"]) == (400, "version")
-    assert await scene.client.get(NAME) == SVG
+    assert await harness.client.get(NAME) == SVG
 
 
-async def test_store_many_versions_at_once_newest_wins(scene: Scene) -> None:
+async def test_store_many_versions_at_once_newest_wins(harness: StorageServiceHarness) -> None:
     requests = [
         store_request(SVG.replace(b"\xc3\xa9", b"%d" % version), version=version)
         for version in range(40)
     ]
     responses = await asyncio.gather(
-        *(scene.client.store(request) for request in requests[::2] + requests[1::2])
+        *(harness.client.store(request) for request in requests[::2] + requests[1::2])
     )
     assert {response.url for response in responses} == {URL}
-    assert await scene.client.get(NAME) == requests[-1].banner_info
-    assert (await scene.send(get())).headers[VERSION_HEADER] == "39"
+    assert await harness.client.get(NAME) == requests[-1].banner_info
+    assert (await harness.send(get())).headers[VERSION_HEADER] == "39"
 
 
-async def test_path_is_case_insensitive(scene: Scene) -> None:
-    assert (await scene.client.store(store_request(path="WyCats-DARK"))).url == URL
-    assert (await scene.send(get(b"/banners/WYCATS-dark"))).body == SVG
+async def test_path_is_case_insensitive(harness: StorageServiceHarness) -> None:
+    assert (await harness.client.store(store_request(path="WyCats-DARK"))).url == URL
+    assert (await harness.send(get(b"/banners/WYCATS-dark"))).body == SVG
 
 
-async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    picture = await scene.send(get())
+async def test_get_returns_type_version_and_etag(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
+    picture = await harness.send(get())
     assert (picture.status, picture.body) == (200, SVG)
     assert (
         picture.headers.items()
@@ -220,50 +224,50 @@ async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
     etag = picture.headers["etag"]
     assert etag[0] == etag[-1] == '"'
     for tags in (etag, f'"other", W/{etag}', "*"):
-        same = await scene.send(get(if_none_match=tags))
+        same = await harness.send(get(if_none_match=tags))
         assert (same.status, same.body) == (304, b"")
         assert (same.headers["etag"], same.headers[VERSION_HEADER]) == (etag, str(VERSION))
         assert "content-type" not in same.headers
-    assert (await scene.send(get(if_none_match='"other"'))).status == 200
+    assert (await harness.send(get(if_none_match='"other"'))).status == 200
 
 
-async def test_get_etag_changes_with_the_picture(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    etag = (await scene.send(get())).headers["etag"]
-    await scene.client.store(store_request(version=VERSION + 1))
-    assert (await scene.send(get(if_none_match=etag))).headers[VERSION_HEADER] == str(VERSION + 1)
-    await scene.client.store(store_request(NEWER, version=VERSION + 2))
-    assert (await scene.send(get(if_none_match=etag))).body == NEWER
+async def test_get_etag_changes_with_the_picture(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
+    etag = (await harness.send(get())).headers["etag"]
+    await harness.client.store(store_request(version=VERSION + 1))
+    assert (await harness.send(get(if_none_match=etag))).headers[VERSION_HEADER] == str(VERSION + 1)
+    await harness.client.store(store_request(NEWER, version=VERSION + 2))
+    assert (await harness.send(get(if_none_match=etag))).body == NEWER
 
 
-async def test_head_returns_the_headers_of_get(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    head, complete = await scene.send(get(method="HEAD")), await scene.send(get())
+async def test_head_returns_the_headers_of_get(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
+    head, complete = await harness.send(get(method="HEAD")), await harness.send(get())
     assert (head.status, head.headers) == (200, complete.headers)
-    same = await scene.send(get(method="HEAD", if_none_match=complete.headers["etag"]))
+    same = await harness.send(get(method="HEAD", if_none_match=complete.headers["etag"]))
     assert same.status == 304
-    assert (await scene.send(get(b"/banners/nobody", method="HEAD"))).status == 404
+    assert (await harness.send(get(b"/banners/nobody", method="HEAD"))).status == 404
 
 
 async def test_store_body_of_another_implementation_is_accepted(
-    scene: Scene,
+    harness: StorageServiceHarness,
 ) -> None:
-    response = await scene.send(post(store_body()))
+    response = await harness.send(post(store_body()))
     assert url_read_by_other_implementation(response) == URL
     assert json.loads(response.body) == {"url": URL}
-    assert await scene.client.get(NAME) == SVG
+    assert await harness.client.get(NAME) == SVG
     # A request without a version keeps the stored one.
-    await scene.client.store(store_request())
-    assert url_read_by_other_implementation(await scene.send(post(store_body(NEWER)))) == URL
-    picture = await scene.send(get())
+    await harness.client.store(store_request())
+    assert url_read_by_other_implementation(await harness.send(post(store_body(NEWER)))) == URL
+    picture = await harness.send(get())
     assert (picture.body, picture.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
 
 
 async def test_store_superseded_response_is_compatible(
-    scene: Scene,
+    harness: StorageServiceHarness,
 ) -> None:
-    await scene.client.store(store_request())
-    response = await scene.send(post(store_body(version=1)))
+    await harness.client.store(store_request())
+    response = await harness.send(post(store_body(version=1)))
     assert url_read_by_other_implementation(response) == URL
     assert json.loads(response.body) == {"url": URL, "superseded": True}
 
@@ -298,19 +302,19 @@ def post_batch(body: bytes) -> Call:
     return signed(Call("POST", b"/banners/batch", b"", (), body))
 
 
-async def test_store_many_full_batch_is_one_call(scene: Scene) -> None:
+async def test_store_many_full_batch_is_one_call(harness: StorageServiceHarness) -> None:
     pictures = [SVG.replace(b"\xc3\xa9", b"%d" % n) for n in range(MAX_BATCH_BANNERS)]
     batch = [batched_banner(number, svg) for number, svg in enumerate(pictures)]
-    responses = await scene.client.store_many(batch)
+    responses = await harness.client.store_many(batch)
     assert responses == [StoreResponse(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
-    assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
-    metrics = await scrape(scene.service.metrics)
+    assert [await harness.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
+    metrics = await scrape(harness.service.metrics)
     assert metrics["requests_total{POST /banners/batch,200}"] == 1
     assert metrics["stored_total{stored}"] == MAX_BATCH_BANNERS
 
 
-async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
-    await scene.client.store(store_request())
+async def test_store_many_invalid_banner_fails_alone(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
     batch = [
         batched_banner(1),
         batched_banner(2, b"<html/>"),
@@ -319,51 +323,51 @@ async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
         batched_banner(5, SVG + b" " * MAX_BYTES),
         batched_banner(6),
     ]
-    first, no_picture, outside, older, large, last = await scene.client.store_many(batch)
+    first, no_picture, outside, older, large, last = await harness.client.store_many(batch)
     assert first == StoreResponse(url="/banners/b-1")
     assert older == StoreResponse(url=URL, superseded=True)
     assert last == StoreResponse(url="/banners/b-6")
     for response, field in ((no_picture, "banner_info"), (outside, "url_path"), (large, "banner")):
         assert isinstance(response, RemoteRejected)
         assert field in str(response)
-    assert scene.file_names() == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
-    counted = await scrape(scene.service.metrics)
+    assert harness.file_names() == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
+    counted = await scrape(harness.service.metrics)
     assert counted["stored_total{refused}"] == 3
     assert counted["stored_total{superseded}"] == 1
 
 
-async def test_store_many_store_down_fails_each_banner(scene: Scene) -> None:
-    scene.backend.go_down()
-    responses = await scene.client.store_many([batched_banner(1), batched_banner(2)])
+async def test_store_many_store_down_fails_each_banner(harness: StorageServiceHarness) -> None:
+    harness.backend.go_down()
+    responses = await harness.client.store_many([batched_banner(1), batched_banner(2)])
     assert [type(response) for response in responses] == [StorageUnavailable] * 2
-    assert not scene.client.is_available
-    scene.backend.come_back()
-    assert (await scene.client.store_many([batched_banner(1)])) == [
+    assert not harness.client.is_available
+    harness.backend.come_back()
+    assert (await harness.client.store_many([batched_banner(1)])) == [
         StoreResponse(url="/banners/b-1")
     ]
-    assert scene.client.is_available
+    assert harness.client.is_available
 
 
-async def test_batch_malformed_body_is_refused(scene: Scene) -> None:
+async def test_batch_malformed_body_is_refused(harness: StorageServiceHarness) -> None:
     single = store_body()
     many = b'{"banners":[%b]}' % b",".join([single] * (MAX_BATCH_BANNERS + 1))
     for body in (b"", b"[]", single, b'{"banners":[]}', b'{"banners":[%b}' % single, many):
-        response = await scene.send(post_batch(body))
+        response = await harness.send(post_batch(body))
         assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
-    assert scene.contents() == {}
+    assert harness.contents() == {}
 
 
-async def test_batch_above_the_limit_is_too_large(scene: Scene) -> None:
+async def test_batch_above_the_limit_is_too_large(harness: StorageServiceHarness) -> None:
     body = b'{"banners":[%b]}' % store_body()
     fits = body + b" " * (MAX_BODY_BYTES - len(body))
-    assert (await scene.send(post_batch(fits + b" "), chunk_bytes=1 << 16)).status == 413
-    assert scene.contents() == {}
-    assert (await scene.send(post_batch(fits), chunk_bytes=1 << 16)).status == 200
+    assert (await harness.send(post_batch(fits + b" "), chunk_bytes=1 << 16)).status == 413
+    assert harness.contents() == {}
+    assert (await harness.send(post_batch(fits), chunk_bytes=1 << 16)).status == 200
 
 
-async def test_banner_named_batch_is_stored(scene: Scene) -> None:
-    await scene.client.store(store_request(path="batch"))
-    assert await scene.client.get("batch") == SVG
+async def test_banner_named_batch_is_stored(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request(path="batch"))
+    assert await harness.client.get("batch") == SVG
 
 
 # Signatures and routes
@@ -386,19 +390,19 @@ SIGNED_ONLY = [
 ]  # fmt: skip
 
 
-async def test_probe_unsigned_is_served(scene: Scene) -> None:
+async def test_probe_unsigned_is_served(harness: StorageServiceHarness) -> None:
     for method, path in UNSIGNED_PROBES:
-        assert (await scene.send(Call(method, path, b"", (), b""))).status == 200
+        assert (await harness.send(Call(method, path, b"", (), b""))).status == 200
 
 
-async def test_unsigned_call_is_refused(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    before = scene.contents()
+async def test_unsigned_call_is_refused(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
+    before = harness.contents()
     for method, path in SIGNED_ONLY:
-        response = await scene.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
+        response = await harness.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
         assert (response.status, response.body) == UNSIGNED, (method, path)
         assert response.headers.keys() == {"content-type", "content-length"}
-    assert scene.contents() == before
+    assert harness.contents() == before
 
 
 FORGED_CALLS = {
@@ -412,36 +416,36 @@ FORGED_CALLS = {
 }
 
 
-async def test_forged_call_stores_nothing(scene: Scene) -> None:
+async def test_forged_call_stores_nothing(harness: StorageServiceHarness) -> None:
     for reason, call in FORGED_CALLS.items():
-        response = await scene.send(call)
+        response = await harness.send(call)
         assert (response.status, response.body) == UNSIGNED, reason
-    assert scene.contents() == {}
+    assert harness.contents() == {}
 
 
-async def test_repeated_call_is_refused(scene: Scene) -> None:
+async def test_repeated_call_is_refused(harness: StorageServiceHarness) -> None:
     call = post(store_body())
-    assert [(await scene.send(call)).status for _ in range(3)] == [200, 401, 401]
+    assert [(await harness.send(call)).status for _ in range(3)] == [200, 401, 401]
 
 
-async def test_previous_key_is_accepted(scene: Scene) -> None:
+async def test_previous_key_is_accepted(harness: StorageServiceHarness) -> None:
     call = signed(Call(path=b"/banners", body=store_body()), key=PREVIOUS)
-    assert (await scene.send(call)).status == 200
+    assert (await harness.send(call)).status == 200
 
 
 @pytest.mark.parametrize("caller", ["api", "renderer"])
-async def test_api_and_renderer_may_call(scene: Scene, caller: str) -> None:
+async def test_api_and_renderer_may_call(harness: StorageServiceHarness, caller: str) -> None:
     call = signed(Call(body=store_body()), params=parameters(keyid=caller))
-    assert (await scene.send(call)).status == 200
+    assert (await harness.send(call)).status == 200
 
 
-async def test_websocket_is_closed(scene: Scene) -> None:
-    assert await open_websocket(scene.service.app, "/healthz") == [
+async def test_websocket_is_closed(harness: StorageServiceHarness) -> None:
+    assert await open_websocket(harness.service.app, "/healthz") == [
         {"type": "websocket.close", "code": 1008}
     ]
 
 
-async def test_signed_call_unknown_route_is_not_found(scene: Scene) -> None:
+async def test_signed_call_unknown_route_is_not_found(harness: StorageServiceHarness) -> None:
     reads, writes = {"GET", "HEAD"}, {"POST"}
     for method, path, allowed in [
         ("GET", b"/nothing/of/the/kind", None),
@@ -452,7 +456,7 @@ async def test_signed_call_unknown_route_is_not_found(scene: Scene) -> None:
         ("PATCH", URL.encode(), reads),
         ("POST", URL.encode(), reads),
     ]:
-        response = await scene.send(get(path, method=method))
+        response = await harness.send(get(path, method=method))
         assert response.status == (405 if allowed else 404), (method, path)
         assert response.headers["content-type"] == "application/json"
         allow = response.headers.get("allow")
@@ -476,17 +480,17 @@ ESCAPING_PATHS = [
 
 
 @pytest.fixture
-async def surrounded(scene: Scene) -> Scene:
+async def surrounded(harness: StorageServiceHarness) -> StorageServiceHarness:
     """The storage with secret files around it, which an escaping path would return."""
-    await scene.client.store(store_request())
+    await harness.client.store(store_request())
     stolen = with_version(SECRET_SVG, 1)
-    scene.backend.add_around("outside.svg", stolen)
+    harness.backend.add_around("outside.svg", stolen)
     for name in (".hidden.svg", "sub/inner.svg"):
-        scene.backend.add_file(name, stolen)
-    return scene
+        harness.backend.add_file(name, stolen)
+    return harness
 
 
-async def test_store_escaping_path_is_refused(surrounded: Scene) -> None:
+async def test_store_escaping_path_is_refused(surrounded: StorageServiceHarness) -> None:
     before = surrounded.contents()
     for path in ESCAPING_PATHS:
         response = await surrounded.send(post(store_body(NEWER, url_path=path, version=99)))
@@ -495,7 +499,7 @@ async def test_store_escaping_path_is_refused(surrounded: Scene) -> None:
     assert surrounded.contents() == before
 
 
-async def test_store_path_not_a_string_is_refused(surrounded: Scene) -> None:
+async def test_store_path_not_a_string_is_refused(surrounded: StorageServiceHarness) -> None:
     before = surrounded.contents()
     for path in ("\ud800", "..\ud800", 5, None, ["a"], {"a": 1}):
         response = await surrounded.send(post(store_body(NEWER, url_path=path, version=99)))
@@ -529,7 +533,9 @@ STATUSES = dict.fromkeys(ESCAPING_URL_PATHS, 404) | OTHER_STATUSES
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_get_escaping_path_is_not_found(surrounded: Scene, method: str) -> None:
+async def test_get_escaping_path_is_not_found(
+    surrounded: StorageServiceHarness, method: str
+) -> None:
     before = surrounded.contents()
     for path, status in STATUSES.items():
         response = await surrounded.send(get(b"/banners/" + path, method=method))
@@ -562,22 +568,24 @@ INVALID_PICTURES = {
 
 
 @pytest.mark.parametrize("svg", INVALID_PICTURES.values(), ids=list(INVALID_PICTURES))
-async def test_store_invalid_picture_keeps_the_old_one(scene: Scene, svg: bytes) -> None:
-    await scene.client.store(store_request())
-    before = scene.contents()
-    response = await scene.send(post(store_body(svg, version=99)))
+async def test_store_invalid_picture_keeps_the_old_one(
+    harness: StorageServiceHarness, svg: bytes
+) -> None:
+    await harness.client.store(store_request())
+    before = harness.contents()
+    response = await harness.send(post(store_body(svg, version=99)))
     problem = json.loads(response.body)
     assert (response.status, problem["field"]) == (400, "banner_info")
-    assert scene.contents() == before
+    assert harness.contents() == before
     with pytest.raises(RemoteRejected, match="400"):
-        await scene.client.store(store_request(svg, version=99))
-    assert scene.client.is_available
+        await harness.client.store(store_request(svg, version=99))
+    assert harness.client.is_available
 
 
-async def test_store_largest_picture_is_accepted(scene: Scene) -> None:
+async def test_store_largest_picture_is_accepted(harness: StorageServiceHarness) -> None:
     largest = SVG + b" " * (MAX_BYTES - len(SVG))
-    assert (await scene.client.store(store_request(largest))).url == URL
-    assert await scene.client.get(NAME) == largest
+    assert (await harness.client.store(store_request(largest))).url == URL
+    assert await harness.client.get(NAME) == largest
 
 
 MALFORMED = {
@@ -593,83 +601,83 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=list(MALFORMED))
-async def test_store_malformed_body_is_refused(scene: Scene, body: bytes) -> None:
-    response = await scene.send(post(body))
+async def test_store_malformed_body_is_refused(harness: StorageServiceHarness, body: bytes) -> None:
+    response = await harness.send(post(body))
     assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
-    assert scene.contents() == {}
+    assert harness.contents() == {}
 
 
 FIELDS = ("url_path", "banner_info", "banner_format")
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_store_missing_field_is_refused(scene: Scene, field: str) -> None:
+async def test_store_missing_field_is_refused(harness: StorageServiceHarness, field: str) -> None:
     message = json.loads(store_body())
     del message[field]
-    assert (await scene.send(post(json.dumps(message).encode()))).status == 400
-    assert scene.contents() == {}
+    assert (await harness.send(post(json.dumps(message).encode()))).status == 400
+    assert harness.contents() == {}
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_store_missing_field_is_named(scene: Scene, field: str) -> None:
+async def test_store_missing_field_is_named(harness: StorageServiceHarness, field: str) -> None:
     message = json.loads(store_body())
     del message[field]
-    assert field.encode() in (await scene.send(post(json.dumps(message).encode()))).body
+    assert field.encode() in (await harness.send(post(json.dumps(message).encode()))).body
 
 
-async def test_store_body_above_the_limit_is_too_large(scene: Scene) -> None:
+async def test_store_body_above_the_limit_is_too_large(harness: StorageServiceHarness) -> None:
     small = store_body()
     fits = small + b" " * (MAX_BODY_BYTES - len(small))
     call = post(fits + b" ")
     declared = call.with_header("content-length", str(len(call.body)))
     for response in (
-        await scene.send(declared),
-        await scene.send(call),
-        await scene.send(call, chunk_bytes=1 << 16),
-        await scene.send(call.with_header("content-length", "9" * 400)),
-        await scene.send(call.with_header("content-length", "17"), chunk_bytes=1 << 16),
+        await harness.send(declared),
+        await harness.send(call),
+        await harness.send(call, chunk_bytes=1 << 16),
+        await harness.send(call.with_header("content-length", "9" * 400)),
+        await harness.send(call.with_header("content-length", "17"), chunk_bytes=1 << 16),
     ):
         assert (response.status, response.body) == (413, b'{"error":"too large"}')
-    assert scene.contents() == {}
-    assert (await scene.send(post(fits), chunk_bytes=1 << 16)).status == 200
+    assert harness.contents() == {}
+    assert (await harness.send(post(fits), chunk_bytes=1 << 16)).status == 200
     with pytest.raises(RemoteRejected, match="413"):
-        await scene.client.store(store_request(b"x" * MAX_BODY_BYTES))
+        await harness.client.store(store_request(b"x" * MAX_BODY_BYTES))
 
 
 # Readiness and metrics
 
 
-async def test_store_down_is_reported_until_it_is_back(scene: Scene) -> None:
+async def test_store_down_is_reported_until_it_is_back(harness: StorageServiceHarness) -> None:
     probe = Call("GET", b"/readyz", b"", (), b"")
-    assert json.loads((await scene.send(probe)).body) == {"status": "ready", "degraded": []}
-    scene.backend.go_down()
+    assert json.loads((await harness.send(probe)).body) == {"status": "ready", "degraded": []}
+    harness.backend.go_down()
     for call in (post(store_body()), get()):
-        failed = await scene.send(call)
+        failed = await harness.send(call)
         assert (failed.status, failed.body) == (503, b'{"error":"can\'t store banner"}')
         assert failed.headers["retry-after"] == "30"
     with pytest.raises(StorageUnavailable, match="503"):
-        await scene.client.store(store_request())
-    assert not scene.client.is_available
-    ready = await scene.send(probe)
+        await harness.client.store(store_request())
+    assert not harness.client.is_available
+    ready = await harness.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
-    assert (await scrape(scene.service.metrics))["dependency_up{store}"] == 0
-    scene.backend.come_back()
-    await scene.client.store(store_request())
-    assert json.loads((await scene.send(probe)).body)["degraded"] == []
+    assert (await scrape(harness.service.metrics))["dependency_up{store}"] == 0
+    harness.backend.come_back()
+    await harness.client.store(store_request())
+    assert json.loads((await harness.send(probe)).body)["degraded"] == []
 
 
-async def test_metrics_count_all_outcomes(scene: Scene) -> None:
-    await scene.client.store(store_request())
-    await scene.client.store(store_request(version=1))
-    await scene.send(post(store_body(b"no svg")))
-    await scene.send(post(b"no json"))
-    await scene.send(Call("GET", URL.encode(), b"", (), b""))
-    await scene.send(signed(Call(body=store_body()), key=FOREIGN))
-    await scene.client.get(NAME)
-    await scene.client.get("nobody")
-    scene.backend.go_down()
-    await scene.send(post(store_body()))
-    metrics = await scrape(scene.service.metrics)
+async def test_metrics_count_all_outcomes(harness: StorageServiceHarness) -> None:
+    await harness.client.store(store_request())
+    await harness.client.store(store_request(version=1))
+    await harness.send(post(store_body(b"no svg")))
+    await harness.send(post(b"no json"))
+    await harness.send(Call("GET", URL.encode(), b"", (), b""))
+    await harness.send(signed(Call(body=store_body()), key=FOREIGN))
+    await harness.client.get(NAME)
+    await harness.client.get("nobody")
+    harness.backend.go_down()
+    await harness.send(post(store_body()))
+    metrics = await scrape(harness.service.metrics)
     counted = {key: value for key, value in metrics.items() if "_seconds_" not in key}
     assert counted == {
         "stored_total{stored}": 1,

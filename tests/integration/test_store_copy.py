@@ -32,7 +32,7 @@ COUNT = 20
 
 
 @dataclass
-class Scene:
+class StoreCopyHarness:
     source: Store
     target: Store
     source_backend: StoreBackend
@@ -45,7 +45,9 @@ class Scene:
 
 
 @pytest.fixture(params=DIRECTIONS)
-async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+async def harness(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[StoreCopyHarness]:
     async with AsyncExitStack() as stack:
         kinds = request.param.split(" to ")
         backends: list[StoreBackend] = []
@@ -65,58 +67,58 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         ]
         for number in range(COUNT):
             await source.put(store_request(f"b-{number}", picture(number), version=number + 1))
-        yield Scene(source, target, *backends)
+        yield StoreCopyHarness(source, target, *backends)
 
 
-async def test_copy_copies_pictures_with_their_versions(scene: Scene) -> None:
-    scene.source_backend.add_file("notes.txt", b"not a banner")
-    assert await scene.copy() == CopyCounts(copied=COUNT)
+async def test_copy_copies_pictures_with_their_versions(harness: StoreCopyHarness) -> None:
+    harness.source_backend.add_file("notes.txt", b"not a banner")
+    assert await harness.copy() == CopyCounts(copied=COUNT)
     for number in range(COUNT):
-        copied = await scene.target.get(f"b-{number}")
+        copied = await harness.target.get(f"b-{number}")
         assert copied == StoredPicture(picture(number), number + 1)
-    stored = {path.rpartition("/")[2] for path in scene.target_backend.contents()}
+    stored = {path.rpartition("/")[2] for path in harness.target_backend.contents()}
     assert "notes.txt" not in stored
-    assert await scene.copy() == CopyCounts(skipped=COUNT)
+    assert await harness.copy() == CopyCounts(skipped=COUNT)
 
 
-async def test_copy_never_lowers_a_version(scene: Scene) -> None:
-    await scene.target.put(store_request("b-1", picture(99), version=50))
-    await scene.target.put(store_request("b-2", picture(98), version=3))
-    await scene.target.put(store_request("b-3", picture(97), version=3))
-    assert await scene.copy() == CopyCounts(copied=COUNT - 2, skipped=2)
-    assert await scene.target.get("b-1") == StoredPicture(picture(99), 50)
-    assert await scene.target.get("b-2") == StoredPicture(picture(98), 3)
-    assert await scene.target.get("b-3") == StoredPicture(picture(3), 4)
+async def test_copy_never_lowers_a_version(harness: StoreCopyHarness) -> None:
+    await harness.target.put(store_request("b-1", picture(99), version=50))
+    await harness.target.put(store_request("b-2", picture(98), version=3))
+    await harness.target.put(store_request("b-3", picture(97), version=3))
+    assert await harness.copy() == CopyCounts(copied=COUNT - 2, skipped=2)
+    assert await harness.target.get("b-1") == StoredPicture(picture(99), 50)
+    assert await harness.target.get("b-2") == StoredPicture(picture(98), 3)
+    assert await harness.target.get("b-3") == StoredPicture(picture(3), 4)
 
 
-async def test_copy_copies_tombstones(scene: Scene) -> None:
-    await scene.source.remove("b-1", version=50)
-    await scene.source.remove("b-2", version=50)
-    await scene.source.remove("b-3", version=50)
-    await scene.target.put(store_request("b-2", picture(99), version=50))
-    await scene.target.put(store_request("b-3", picture(99), version=51))
-    await scene.target.remove("b-4", version=5)
-    assert await scene.copy() == CopyCounts(copied=COUNT - 2, skipped=2)
+async def test_copy_copies_tombstones(harness: StoreCopyHarness) -> None:
+    await harness.source.remove("b-1", version=50)
+    await harness.source.remove("b-2", version=50)
+    await harness.source.remove("b-3", version=50)
+    await harness.target.put(store_request("b-2", picture(99), version=50))
+    await harness.target.put(store_request("b-3", picture(99), version=51))
+    await harness.target.remove("b-4", version=5)
+    assert await harness.copy() == CopyCounts(copied=COUNT - 2, skipped=2)
     for path in ("b-1", "b-2"):
-        assert await scene.target.get_version(path) == StoredVersion(50, is_removed=True)
-    assert await scene.target.get("b-3") == StoredPicture(picture(99), 51)
-    assert await scene.target.get_version("b-4") == StoredVersion(5, is_removed=True)
-    assert await scene.copy() == CopyCounts(skipped=COUNT)
+        assert await harness.target.get_version(path) == StoredVersion(50, is_removed=True)
+    assert await harness.target.get("b-3") == StoredPicture(picture(99), 51)
+    assert await harness.target.get_version("b-4") == StoredVersion(5, is_removed=True)
+    assert await harness.copy() == CopyCounts(skipped=COUNT)
 
 
-async def test_copy_cancelled_is_resumed(scene: Scene) -> None:
+async def test_copy_cancelled_is_resumed(harness: StoreCopyHarness) -> None:
     counts = CopyCounts()
-    task = asyncio.create_task(copy_pictures(scene.source, scene.target, counts=counts))
+    task = asyncio.create_task(copy_pictures(harness.source, harness.target, counts=counts))
     while counts.copied < 5:  # noqa: ASYNC110 - a count, no event
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert counts.copied < COUNT
-    rest = await scene.copy()
+    rest = await harness.copy()
     assert rest.copied + rest.skipped == COUNT
     assert rest.skipped >= counts.copied
-    assert await scene.copy() == CopyCounts(skipped=COUNT)
+    assert await harness.copy() == CopyCounts(skipped=COUNT)
 
 
 async def test_copy_picture_that_is_none_is_reported(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_copy, "_MAX_RETRY_SECONDS", 1.0)
 
 
-async def bucket_scene(
+async def open_bucket_stores(
     stack: AsyncExitStack, bucket: BucketBackend, tmp_path: Path
 ) -> tuple[Store, Store]:
     folder = FolderBackend(tmp_path)
@@ -158,7 +160,7 @@ async def test_copy_survives_slow_down(bucket: BucketBackend, tmp_path: Path) ->
 
     bucket.proxy.choose_fault = choose
     async with AsyncExitStack() as stack:
-        source, target = await bucket_scene(stack, bucket, tmp_path)
+        source, target = await open_bucket_stores(stack, bucket, tmp_path)
         counts = CopyCounts()
         await copy_pictures(source, target, counts=counts)
         assert counts == CopyCounts(copied=COUNT)
@@ -167,7 +169,7 @@ async def test_copy_survives_slow_down(bucket: BucketBackend, tmp_path: Path) ->
 @pytest.mark.usefixtures("short_retries")
 async def test_copy_store_down_stops_and_is_resumed(bucket: BucketBackend, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        source, target = await bucket_scene(stack, bucket, tmp_path)
+        source, target = await open_bucket_stores(stack, bucket, tmp_path)
         puts = 0
 
         def choose(request: S3Request) -> S3Fault | None:

@@ -31,6 +31,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from github_banners.serving.telemetry.export import exporting
+from tests.unit.serving.span_recorder import read_trace_id
 
 pytestmark = pytest.mark.postgres
 
@@ -38,11 +39,6 @@ LOGIN = "mia-maintains"
 TOKEN = "ghp_0123456789abcdefghij"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SERVICES = (ServiceName.API, ServiceName.RENDERER, ServiceName.STORAGE)
-
-
-def trace_id_of(span: ReadableSpan) -> str:
-    assert span.context is not None
-    return f"{span.context.trace_id:032x}"
 
 
 @dataclass
@@ -74,7 +70,7 @@ class Deployment:
         return {
             (service.value, span.name)
             for service, span in self.spans.values()
-            if trace_id_of(span) == TRACE
+            if read_trace_id(span) == TRACE
         }
 
     def path_to_root(self, service: ServiceName, name: str) -> list[tuple[str, str]]:
@@ -188,7 +184,7 @@ async def test_posted_banner_is_one_trace_from_request_to_file(
     }
     # The other one asks for the owner of the token, in a trace of its own.
     assert TRACE in {
-        trace_id_of(span)
+        read_trace_id(span)
         for _, span in deployment.spans.values()
         if "/graphql" in str((span.attributes or {}).get("url.full"))
     }
@@ -241,7 +237,7 @@ async def test_refreshed_batch_is_one_trace_with_its_requests_and_transactions(
         in_trace = {
             span.name
             for _, span in deployment.spans.values()
-            if trace_id_of(span) == trace_id_of(batch)
+            if read_trace_id(span) == read_trace_id(batch)
         }
         assert in_trace >= {name, "POST", "transaction"}
     assert_no_secret_in(deployment)

@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 ADA = 7
 
 
-class Scene:
+class TwoProcessesHarness:
     """Two lookups, each with a pool of its own, that share a fake GitHub and a fake clock."""
 
     def __init__(self, databases: Sequence[Database]) -> None:
@@ -104,7 +104,7 @@ class Scene:
         return until
 
 
-def numbers_of(results: Sequence[LookupResult]) -> set[tuple[int, Freshness]]:
+def collect_numbers(results: Sequence[LookupResult]) -> set[tuple[int, Freshness]]:
     return {(result.snapshot.stats.total_repos, result.freshness) for result in results}
 
 
@@ -113,230 +113,250 @@ NEW = {(4, Freshness.FRESH)}
 
 
 @pytest.fixture
-async def scene(conninfo: str) -> AsyncIterator[Scene]:
+async def harness(conninfo: str) -> AsyncIterator[TwoProcessesHarness]:
     async with Database(conninfo) as first, Database(conninfo) as second:
-        scene = Scene([first, second])
-        yield scene
-        for lookup in scene.lookups:
+        harness = TwoProcessesHarness([first, second])
+        yield harness
+        for lookup in harness.lookups:
             await lookup.close()
 
 
-async def test_find_soft_stale_in_two_processes_sends_one_request(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    scene.github.gate.clear()
-    scene.is_slow = True
-    results = await asyncio.gather(*(scene.find(number) for number in (0, 1) * 10))
-    assert numbers_of(results) == OLD
-    await scene.drain()
-    assert scene.github.requests == [f"#{ADA}"]
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
-    assert scene.github.requests == [f"#{ADA}"]
+async def test_find_soft_stale_in_two_processes_sends_one_request(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    harness.github.gate.clear()
+    harness.is_slow = True
+    results = await asyncio.gather(*(harness.find(number) for number in (0, 1) * 10))
+    assert collect_numbers(results) == OLD
+    await harness.drain()
+    assert harness.github.requests == [f"#{ADA}"]
+    assert collect_numbers([await harness.find(number) for number in (0, 1)]) == NEW
+    assert harness.github.requests == [f"#{ADA}"]
 
 
-async def test_find_after_refresh_in_other_process_returns_its_numbers(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    await scene.find(0)
-    await scene.drain()
-    result = await scene.find(1)
-    assert numbers_of([result]) == NEW
-    await scene.drain()
-    assert (await scene.find(0)).snapshot == result.snapshot
-    assert scene.github.requests == [f"#{ADA}"]
+async def test_find_after_refresh_in_other_process_returns_its_numbers(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    await harness.find(0)
+    await harness.drain()
+    result = await harness.find(1)
+    assert collect_numbers([result]) == NEW
+    await harness.drain()
+    assert (await harness.find(0)).snapshot == result.snapshot
+    assert harness.github.requests == [f"#{ADA}"]
 
 
-async def test_find_hard_stale_in_two_processes_waits_for_one_request(scene: Scene) -> None:
-    await scene.cache_numbers(age=DAY + MINUTE)
-    scene.github.gate.clear()
-    results = await asyncio.gather(*(scene.find(number) for number in (0, 1) * 10))
-    assert numbers_of(results) == NEW
-    await scene.drain()
-    assert scene.github.requests == [f"#{ADA}"]
-    assert set(scene.pauses) == {0.2}
+async def test_find_hard_stale_in_two_processes_waits_for_one_request(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=DAY + MINUTE)
+    harness.github.gate.clear()
+    results = await asyncio.gather(*(harness.find(number) for number in (0, 1) * 10))
+    assert collect_numbers(results) == NEW
+    await harness.drain()
+    assert harness.github.requests == [f"#{ADA}"]
+    assert set(harness.pauses) == {0.2}
 
 
-async def test_find_request_of_other_process_fails_sends_another(scene: Scene) -> None:
-    await scene.cache_numbers(age=DAY + MINUTE)
-    scene.github.gate.clear()
-    scene.github.fails_next = 1
-    results = await asyncio.gather(*(scene.find(number) for number in (0, 1)))
-    assert numbers_of(results) == {(3, Freshness.HARD_STALE), (4, Freshness.FRESH)}
-    await scene.drain()
-    assert scene.github.requests == [f"#{ADA}"] * 2
-    assert await scene.leased_until() is None
+async def test_find_request_of_other_process_fails_sends_another(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=DAY + MINUTE)
+    harness.github.gate.clear()
+    harness.github.fails_next = 1
+    results = await asyncio.gather(*(harness.find(number) for number in (0, 1)))
+    assert collect_numbers(results) == {(3, Freshness.HARD_STALE), (4, Freshness.FRESH)}
+    await harness.drain()
+    assert harness.github.requests == [f"#{ADA}"] * 2
+    assert await harness.leased_until() is None
     # A failure is cached for two seconds.
-    scene.now += timedelta(seconds=2)
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
-    assert scene.github.requests == [f"#{ADA}"] * 2
+    harness.now += timedelta(seconds=2)
+    assert collect_numbers([await harness.find(number) for number in (0, 1)]) == NEW
+    assert harness.github.requests == [f"#{ADA}"] * 2
 
 
-async def lease_in_third_process(scene: Scene) -> None:
-    async with scene.databases[0].transaction() as conn:
-        assert await leases.lease_users(conn, {ADA: scene.now}, now=scene.now) == {ADA}
+async def lease_in_third_process(harness: TwoProcessesHarness) -> None:
+    async with harness.databases[0].transaction() as conn:
+        assert await leases.lease_users(conn, {ADA: harness.now}, now=harness.now) == {ADA}
 
 
-async def test_find_soft_stale_fetches_when_lease_of_dead_process_expires(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    await lease_in_third_process(scene)
+async def test_find_soft_stale_fetches_when_lease_of_dead_process_expires(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    await lease_in_third_process(harness)
     for _ in range(2):
-        assert numbers_of([await scene.find(number) for number in (0, 1)]) == OLD
-        await scene.drain()
-    assert scene.github.requests == []
-    scene.now += timedelta(seconds=15)
-    await scene.find(0)
-    await scene.drain()
-    assert scene.github.requests == [f"#{ADA}"]
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
+        assert collect_numbers([await harness.find(number) for number in (0, 1)]) == OLD
+        await harness.drain()
+    assert harness.github.requests == []
+    harness.now += timedelta(seconds=15)
+    await harness.find(0)
+    await harness.drain()
+    assert harness.github.requests == [f"#{ADA}"]
+    assert collect_numbers([await harness.find(number) for number in (0, 1)]) == NEW
 
 
-async def test_find_hard_stale_fetches_after_two_seconds_despite_lease(scene: Scene) -> None:
-    await scene.cache_numbers(age=DAY + MINUTE)
-    await lease_in_third_process(scene)
-    assert numbers_of([await scene.find(0)]) == NEW
-    assert sum(scene.pauses) == pytest.approx(2)
-    await scene.drain()
-    assert await scene.leased_until() is None
-    assert numbers_of([await scene.find(1)]) == NEW
-    assert scene.github.requests == [f"#{ADA}"]
+async def test_find_hard_stale_fetches_after_two_seconds_despite_lease(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=DAY + MINUTE)
+    await lease_in_third_process(harness)
+    assert collect_numbers([await harness.find(0)]) == NEW
+    assert sum(harness.pauses) == pytest.approx(2)
+    await harness.drain()
+    assert await harness.leased_until() is None
+    assert collect_numbers([await harness.find(1)]) == NEW
+    assert harness.github.requests == [f"#{ADA}"]
 
 
-async def test_find_hard_stale_leased_elsewhere_keeps_the_deadline(scene: Scene) -> None:
-    await scene.cache_numbers(age=DAY + MINUTE)
-    await lease_in_third_process(scene)
-    scene.may_continue.clear()
-    assert numbers_of([await scene.find(0, seconds=0.25)]) == {(3, Freshness.HARD_STALE)}
-    scene.may_continue.set()
-    await scene.drain()
-    assert numbers_of([await scene.find(0)]) == NEW
+async def test_find_hard_stale_leased_elsewhere_keeps_the_deadline(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=DAY + MINUTE)
+    await lease_in_third_process(harness)
+    harness.may_continue.clear()
+    assert collect_numbers([await harness.find(0, seconds=0.25)]) == {(3, Freshness.HARD_STALE)}
+    harness.may_continue.set()
+    await harness.drain()
+    assert collect_numbers([await harness.find(0)]) == NEW
 
 
-async def test_find_locked_row_is_not_waited_for(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    async with scene.databases[1].transaction() as conn:
+async def test_find_locked_row_is_not_waited_for(harness: TwoProcessesHarness) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    async with harness.databases[1].transaction() as conn:
         await conn.execute("select from users for no key update")
-        assert numbers_of([await scene.find(0)]) == OLD
-        await scene.drain()
-        assert scene.databases[0].is_available
-    assert scene.github.requests == []
+        assert collect_numbers([await harness.find(0)]) == OLD
+        await harness.drain()
+        assert harness.databases[0].is_available
+    assert harness.github.requests == []
 
 
-async def test_refresh_and_find_share_the_lease(scene: Scene) -> None:
-    await scene.cache_numbers(age=0 * MINUTE)
-    async with scene.databases[1].transaction() as conn:
+async def test_refresh_and_find_share_the_lease(harness: TwoProcessesHarness) -> None:
+    await harness.cache_numbers(age=0 * MINUTE)
+    async with harness.databases[1].transaction() as conn:
         await insert_banner(
-            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
+            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=harness.now
         )
-        await leases.schedule_users(conn, [ADA], now=scene.now, interval=HOUR)
-    scene.now += HOUR
-    scene.github.gate.clear()
-    assert numbers_of([await scene.find(0)]) == OLD
-    await scene.github.request_arrived.wait()
+        await leases.schedule_users(conn, [ADA], now=harness.now, interval=HOUR)
+    harness.now += HOUR
+    harness.github.gate.clear()
+    assert collect_numbers([await harness.find(0)]) == OLD
+    await harness.github.request_arrived.wait()
     refresh = Refresh(
-        database=scene.databases[1],
-        github=scene.github,
+        database=harness.databases[1],
+        github=harness.github,
         interval=HOUR,
-        clock=lambda: scene.now,
+        clock=lambda: harness.now,
     )
     assert await refresh.refresh_batch() == 0
-    await scene.drain()
-    assert scene.github.requests == [f"#{ADA}"]
-    scene.now += HOUR
-    scene.github.gate.clear()
-    scene.github.request_arrived.clear()
-    scene.is_slow = True
+    await harness.drain()
+    assert harness.github.requests == [f"#{ADA}"]
+    harness.now += HOUR
+    harness.github.gate.clear()
+    harness.github.request_arrived.clear()
+    harness.is_slow = True
     batch = asyncio.create_task(refresh.refresh_batch())
-    await scene.github.request_arrived.wait()
-    assert numbers_of([await scene.find(0)]) == {(4, Freshness.SOFT_STALE)}
-    await scene.drain()
+    await harness.github.request_arrived.wait()
+    assert collect_numbers([await harness.find(0)]) == {(4, Freshness.SOFT_STALE)}
+    await harness.drain()
     assert await batch == 1
-    assert numbers_of([await scene.find(number) for number in (0, 1)]) == NEW
-    assert len(scene.github.requests) == 2
+    assert collect_numbers([await harness.find(number) for number in (0, 1)]) == NEW
+    assert len(harness.github.requests) == 2
 
 
-async def test_find_owner_with_later_background_retry_is_fetched(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    async with scene.databases[1].transaction() as conn:
+async def test_find_owner_with_later_background_retry_is_fetched(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    async with harness.databases[1].transaction() as conn:
         await insert_banner(
-            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
+            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=harness.now
         )
-        assert len(await leases.lease_due_users(conn, now=scene.now)) == 1
-        await leases.release_users(conn, {ADA: scene.now + MINUTE})
-    await scene.find(0)
-    await scene.drain()
-    assert numbers_of([await scene.find(0)]) == NEW
+        assert len(await leases.lease_due_users(conn, now=harness.now)) == 1
+        await leases.release_users(conn, {ADA: harness.now + MINUTE})
+    await harness.find(0)
+    await harness.drain()
+    assert collect_numbers([await harness.find(0)]) == NEW
 
 
-async def test_close_during_fetch_releases_the_lease(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    scene.github.gate.clear()
-    await scene.find(0)
-    await scene.github.request_arrived.wait()
-    assert await scene.leased_until() == scene.now + timedelta(seconds=15)
-    await scene.lookups[0].close()
-    assert await scene.leased_until() is None
+async def test_close_during_fetch_releases_the_lease(harness: TwoProcessesHarness) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    harness.github.gate.clear()
+    await harness.find(0)
+    await harness.github.request_arrived.wait()
+    assert await harness.leased_until() == harness.now + timedelta(seconds=15)
+    await harness.lookups[0].close()
+    assert await harness.leased_until() is None
 
 
-async def test_find_deleted_owner_leaves_no_lease(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    scene.github.owners.clear()
-    scene.github.add("ada", 8)
-    await scene.find(0)
-    await scene.drain()
-    assert scene.github.requests == [f"#{ADA}", "ada"]
-    async with scene.databases[0].transaction() as conn:
+async def test_find_deleted_owner_leaves_no_lease(harness: TwoProcessesHarness) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    harness.github.owners.clear()
+    harness.github.add("ada", 8)
+    await harness.find(0)
+    await harness.drain()
+    assert harness.github.requests == [f"#{ADA}", "ada"]
+    async with harness.databases[0].transaction() as conn:
         cursor = await conn.execute("select count(*) from users where leased_until is not null")
         assert await cursor.fetchone() == (0,)
 
 
-async def test_find_rate_limited_client_acquires_no_lease(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
+async def test_find_rate_limited_client_acquires_no_lease(harness: TwoProcessesHarness) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
 
     def refuse(*, debt: int = 0) -> None:
         raise TooManyRequests(1)
 
-    result = await scene.lookups[0].find_by_login("ada", deadline=Deadline(5, 5), charge=refuse)
-    assert numbers_of([result]) == OLD
-    assert await scene.leased_until() is None
+    result = await harness.lookups[0].find_by_login("ada", deadline=Deadline(5, 5), charge=refuse)
+    assert collect_numbers([result]) == OLD
+    assert await harness.leased_until() is None
 
 
-async def test_find_during_fetch_returns_numbers_saved_elsewhere(scene: Scene) -> None:
-    await scene.cache_numbers(age=11 * MINUTE)
-    scene.github.gate.clear()
-    await scene.find(0)
-    await scene.github.request_arrived.wait()
-    await save(scene, repositories=9)
-    scene.invalidations[0].invalidate([ADA])
-    assert numbers_of([await scene.find(0)]) == {(9, Freshness.FRESH)}
+async def test_find_during_fetch_returns_numbers_saved_elsewhere(
+    harness: TwoProcessesHarness,
+) -> None:
+    await harness.cache_numbers(age=11 * MINUTE)
+    harness.github.gate.clear()
+    await harness.find(0)
+    await harness.github.request_arrived.wait()
+    await save(harness, repositories=9)
+    harness.invalidations[0].invalidate([ADA])
+    assert collect_numbers([await harness.find(0)]) == {(9, Freshness.FRESH)}
 
 
-async def save(scene: Scene, *, repositories: int) -> Snapshot:
+async def save(harness: TwoProcessesHarness, *, repositories: int) -> Snapshot:
     """Save numbers as a third process."""
     github = FakeGitHub(
-        clock=lambda: scene.now, owners=scene.github.owners, repositories=repositories
+        clock=lambda: harness.now, owners=harness.github.owners, repositories=repositories
     )
     github.gate.set()
     fetched = await github.fetch("ada")
-    async with scene.databases[1].transaction() as conn:
+    async with harness.databases[1].transaction() as conn:
         row = (fetched, aggregate(fetched.repositories))
         [snapshot] = await users.upsert_owners(conn, [row])
     return snapshot
 
 
-async def test_change_reaches_other_process_within_two_seconds(scene: Scene, conninfo: str) -> None:
-    real = RealTime(scene.databases, scene.github)
-    scene.github.clock = real.clock
+async def test_change_reaches_other_process_within_two_seconds(
+    harness: TwoProcessesHarness, conninfo: str
+) -> None:
+    real = RealTime(harness.databases, harness.github)
+    harness.github.clock = real.clock
     async with real.listening(conninfo):
         results = [await real.find(number) for number in (0, 1)]
-        assert numbers_of(results) == {(3, Freshness.FRESH)}
-        scene.github.repositories = 4
+        assert collect_numbers(results) == {(3, Freshness.FRESH)}
+        harness.github.repositories = 4
         refresh = Refresh(
-            database=scene.databases[0], github=scene.github, interval=HOUR, clock=real.clock
+            database=harness.databases[0], github=harness.github, interval=HOUR, clock=real.clock
         )
-        await make_due(scene.databases[0], due_at=real.clock() - HOUR)
+        await make_due(harness.databases[0], due_at=real.clock() - HOUR)
         assert await refresh.refresh_batch() == 1
         async with asyncio.timeout(2):
-            while numbers_of([await real.find(number) for number in (0, 1)]) != NEW:  # noqa: ASYNC110
+            while collect_numbers([await real.find(number) for number in (0, 1)]) != NEW:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert scene.github.requests == ["ada", f"#{ADA}"]
+        assert harness.github.requests == ["ada", f"#{ADA}"]
 
 
 async def make_due(database: Database, *, due_at: datetime) -> None:
@@ -430,19 +450,19 @@ class Workers:
             await leases.schedule_users(conn, [number], now=self.now, interval=HOUR)
 
 
-async def test_two_background_workers_fetch_each_owner_once(scene: Scene) -> None:
+async def test_two_background_workers_fetch_each_owner_once(harness: TwoProcessesHarness) -> None:
     owners = range(101, 101 + 5 * BATCH_SIZE + 3)
-    workers = Workers(scene.databases, scene.github)
-    scene.github.clock = lambda: workers.now
+    workers = Workers(harness.databases, harness.github)
+    harness.github.clock = lambda: workers.now
     for number in owners:
         await workers.track(number)
-    scene.github.requests.clear()
-    scene.github.repositories = 4
+    harness.github.requests.clear()
+    harness.github.repositories = 4
     workers.now += HOUR
     done = await asyncio.gather(*(workers.work(number) for number in (0, 1, 0, 1)))
     assert sum(done) == len(owners)
-    assert sorted(scene.github.requests) == [f"#{number}" for number in owners]
-    async with scene.databases[0].transaction() as conn:
+    assert sorted(harness.github.requests) == [f"#{number}" for number in owners]
+    async with harness.databases[0].transaction() as conn:
         saved = await users.select_snapshots(conn, owners)
         banner_row = await select_banner_with_snapshot(conn, "dev-101-default")
     assert {snapshot.stats.total_repos for snapshot in saved} == {4}

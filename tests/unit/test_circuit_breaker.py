@@ -3,24 +3,15 @@
 from structlog.testing import capture_logs
 
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
-
-
-class Clock:
-    """Monotonic seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.fake_clock import FakeClock
 
 
 def test_circuit_is_closed_at_first() -> None:
-    assert not CircuitBreaker(Clock()).is_open
+    assert not CircuitBreaker(FakeClock()).is_open
 
 
 def test_circuit_open_refuses_requests_until_probe() -> None:
-    clock = Clock()
+    clock = FakeClock()
     circuit = CircuitBreaker(clock)
     circuit.record_failure()
     assert circuit.is_open
@@ -31,7 +22,7 @@ def test_circuit_open_refuses_requests_until_probe() -> None:
 
 
 def test_circuit_open_allows_one_probe_per_interval() -> None:
-    clock = Clock()
+    clock = FakeClock()
     circuit = CircuitBreaker(clock)
     circuit.record_failure()
     clock.seconds += 5 * PROBE_INTERVAL_SECONDS
@@ -41,7 +32,7 @@ def test_circuit_open_allows_one_probe_per_interval() -> None:
 
 
 def test_circuit_failed_probe_delays_next_probe() -> None:
-    clock = Clock()
+    clock = FakeClock()
     circuit = CircuitBreaker(clock)
     circuit.record_failure()
     clock.seconds += PROBE_INTERVAL_SECONDS
@@ -53,21 +44,21 @@ def test_circuit_failed_probe_delays_next_probe() -> None:
 
 
 def test_circuit_failure_returns_whether_it_was_closed() -> None:
-    circuit = CircuitBreaker(Clock())
+    circuit = CircuitBreaker(FakeClock())
     assert [circuit.record_failure() for _ in range(2)] == [True, False]
     circuit.close()
     assert circuit.record_failure()
 
 
 def test_circuit_success_closes() -> None:
-    circuit = CircuitBreaker(Clock())
+    circuit = CircuitBreaker(FakeClock())
     circuit.record_failure()
     circuit.close()
     assert not circuit.is_open
 
 
 def test_circuit_with_name_logs_changes_of_state() -> None:
-    circuit = CircuitBreaker(Clock(), name="database")
+    circuit = CircuitBreaker(FakeClock(), name="database")
     with capture_logs() as logs:
         circuit.close()
         circuit.record_failure("connection refused")
@@ -81,7 +72,7 @@ def test_circuit_with_name_logs_changes_of_state() -> None:
 
 
 def test_circuit_without_name_logs_nothing() -> None:
-    circuit = CircuitBreaker(Clock())
+    circuit = CircuitBreaker(FakeClock())
     with capture_logs() as logs:
         circuit.record_failure("timeout")
         circuit.close()

@@ -79,7 +79,7 @@ def test_parameter_changes_only_its_options(card: CompatibleCard, parameter: Par
     assert bool(changed) is (parameter.effect is not Effect.IGNORED)
 
 
-def rows_of(path: str) -> list[list[str]]:
+def read_table(path: str) -> list[list[str]]:
     """Return the rows of the table in the section of a path, as cells without backticks."""
     section = re.search(
         rf"^## \S+: `{re.escape(path)}`$(.*?)(?=^## |\Z)", DOC, re.MULTILINE | re.DOTALL
@@ -91,7 +91,7 @@ def rows_of(path: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.path)
 def test_document_lists_every_parameter(card: CompatibleCard) -> None:
-    assert [row[:3] for row in rows_of(card.path)] == [
+    assert [row[:3] for row in read_table(card.path)] == [
         [parameter.name, ", ".join(parameter.options), parameter.effect.value]
         for parameter in card.parameters
     ]

@@ -11,6 +11,7 @@ from github_banners.drawing import explain
 from github_banners.errors import InvalidSettings, Unavailable
 from github_banners.options import BannerOptions, Theme
 from github_banners.settings import VARIABLES, ServiceName, Settings
+from tests.unit.env_file import read_variables
 
 CHECKOUT = Path(__file__).parents[2]
 COMPOSE = CHECKOUT / "docker-compose.yaml"
@@ -24,12 +25,6 @@ SERVICES = FILE["services"]
 ZOOKEEPER: dict[str, Any] = yaml.safe_load(
     (CHECKOUT / "deploy/compose.zookeeper.yaml").read_text().replace("!override", "")
 )
-
-
-def variables_of(path: Path) -> dict[str, str]:
-    """Return the variables that a file sets, without lines that are commented out."""
-    lines = re.findall(r"^([A-Z_0-9]+)=(.*)$", path.read_text(), re.MULTILINE)
-    return dict(lines)
 
 
 def test_compose_has_all_services() -> None:
@@ -105,10 +100,10 @@ def test_internal_services_have_no_route_to_the_internet() -> None:
 
 
 def test_example_variables_are_valid_settings() -> None:
-    environment = variables_of(CHECKOUT / "api/.env.example")
+    environment = read_variables(CHECKOUT / "api/.env.example")
     assert environment.keys() <= VARIABLES.keys()
-    assert variables_of(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
-    environment |= variables_of(CHECKOUT / "deploy/defaults.env")
+    assert read_variables(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
+    environment |= read_variables(CHECKOUT / "deploy/defaults.env")
     usable = {**environment, "SERVICES_SECRET_KEY": "0f1e2d3c4b5a", "HOST": "0.0.0.0"}  # noqa: S104
     for service in (
         ServiceName.API,

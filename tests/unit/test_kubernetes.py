@@ -13,6 +13,7 @@ from github_banners.messaging.events import PARTITIONS
 from github_banners.serving.health import Health, health_routes
 from github_banners.settings import VARIABLES, ServiceName, Settings
 from tests.acceptance.gateway import real_ip_directives
+from tests.unit.env_file import read_variables
 
 CHECKOUT = Path(__file__).parents[2]
 ROOT = CHECKOUT / "deploy/kubernetes"
@@ -27,10 +28,6 @@ OTLP_PORT = 4318
 def read_manifests(folder: Path) -> list[dict[str, Any]]:
     files = sorted(set(folder.glob("*.yaml")) - {folder / "kustomization.yaml"})
     return [manifest for file in files for manifest in yaml.safe_load_all(file.read_text())]
-
-
-def read_variables(path: Path) -> dict[str, str]:
-    return dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", path.read_text(), re.MULTILINE))
 
 
 MANIFESTS = read_manifests(BASE)

@@ -1,30 +1,23 @@
 """Throttling of repeated log lines."""
 
 from github_banners.log_throttle import LogThrottle
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fake_clock import FakeClock
 
 
 def test_log_throttle_allows_first_line_and_then_one_per_hour() -> None:
-    clock = Clock()
+    clock = FakeClock()
     throttle = LogThrottle(clock)
     assert throttle.allows("alice")
-    clock.now += 3599
+    clock.seconds += 3599
     assert not throttle.allows("alice")
     assert throttle.allows("bob")
-    clock.now += 1
+    clock.seconds += 1
     assert throttle.allows("alice")
     assert not throttle.allows("alice")
 
 
 def test_log_throttle_many_keys_forgets_oldest() -> None:
-    throttle = LogThrottle(Clock())
+    throttle = LogThrottle(FakeClock())
     assert all(throttle.allows(number) for number in range(1001))
     assert not throttle.allows(1)
     assert throttle.allows(0)

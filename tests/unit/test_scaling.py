@@ -253,8 +253,8 @@ def test_plan_grows_in_proportion_to_banners() -> None:
 
 
 def test_every_parameter_that_is_no_assumption_has_a_source() -> None:
-    for each in fields(Parameters):
-        assert each.metadata["basis"] is Basis.ASSUMED or each.metadata["source"], each.name
+    for field in fields(Parameters):
+        assert field.metadata["basis"] is Basis.ASSUMED or field.metadata["source"], field.name
 
 
 def test_command_line_sets_parameters(capsys: pytest.CaptureFixture[str]) -> None:

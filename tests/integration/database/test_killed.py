@@ -32,7 +32,7 @@ LEASE = timedelta(minutes=2)
 STATEMENTS = 10
 
 
-class FakeGitHub:
+class GrowingOwners:
     """Fake GitHub: every owner has a given number of repositories, some of them new each time."""
 
     def __init__(self) -> None:
@@ -115,9 +115,9 @@ async def server(server_dir: Path) -> AsyncIterator[ManagedServer]:
 
 
 @pytest.fixture
-async def github(server: ManagedServer) -> FakeGitHub:
+async def github(server: ManagedServer) -> GrowingOwners:
     """Save all owners with a banner; all are due, and GitHub has other numbers now."""
-    github = FakeGitHub()
+    github = GrowingOwners()
     fetched = [github.owner_repositories(number) for number in OWNERS]
     async with Database(server.conninfo) as database, database.transaction() as conn:
         await users.upsert_owners(
@@ -134,7 +134,7 @@ async def github(server: ManagedServer) -> FakeGitHub:
     return github
 
 
-def refresh_with(database: Database, github: FakeGitHub) -> Refresh:
+def refresh_with(database: Database, github: GrowingOwners) -> Refresh:
     return Refresh(database=database, github=github, interval=HOUR, clock=github.clock)
 
 
@@ -158,7 +158,7 @@ OLD = {(3, 3, True, True, True)}
 NEW = {(5, 5, True, True, True)}
 
 
-async def refresh_and_check(server: ManagedServer, github: FakeGitHub) -> None:
+async def refresh_and_check(server: ManagedServer, github: GrowingOwners) -> None:
     """Refresh all owners after the leases of the dead process have expired."""
     github.now += LEASE
     async with Database(server.conninfo) as database:
@@ -168,7 +168,7 @@ async def refresh_and_check(server: ManagedServer, github: FakeGitHub) -> None:
 
 
 async def test_refresh_server_killed_during_fetch_keeps_old_data(
-    server: ManagedServer, github: FakeGitHub
+    server: ManagedServer, github: GrowingOwners
 ) -> None:
     async with Database(server.conninfo) as database:
         github.on_fetch = server.kill
@@ -182,7 +182,7 @@ async def test_refresh_server_killed_during_fetch_keeps_old_data(
 
 @pytest.mark.parametrize("after", range(1, STATEMENTS + 1))
 async def test_refresh_server_killed_during_save_keeps_old_data(
-    server: ManagedServer, github: FakeGitHub, after: int
+    server: ManagedServer, github: GrowingOwners, after: int
 ) -> None:
     async with KillingDatabase(server, after=after) as database:
         with pytest.raises(DatabaseUnavailable):
@@ -193,7 +193,7 @@ async def test_refresh_server_killed_during_save_keeps_old_data(
 
 
 async def test_refresh_save_executes_expected_statements(
-    server: ManagedServer, github: FakeGitHub
+    server: ManagedServer, github: GrowingOwners
 ) -> None:
     async with KillingDatabase(server, after=STATEMENTS + 1) as database:
         assert await refresh_with(database, github).refresh_batch() == len(OWNERS)

@@ -19,6 +19,7 @@ from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline
+from tests.fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
@@ -28,16 +29,6 @@ REMOTE_PICTURE = b"<svg>drawn by the renderer</svg>"
 DRAWING_RESERVE_SECONDS = 0.2
 
 RemoteBehaviour: TypeAlias = Callable[[], Awaitable[bytes]]
-
-
-class Time:
-    """A monotonic clock that tests advance."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 async def respond() -> bytes:
@@ -54,13 +45,13 @@ async def be_down() -> bytes:
 
 
 @dataclass
-class Scene:
+class FallbackRendererHarness:
     """A FallbackRenderer with a fake remote renderer and a fake clock."""
 
     behaviour: RemoteBehaviour = respond
     remote_calls: int = 0
     counted: Counter[str] = field(default_factory=Counter)
-    time: Time = field(default_factory=Time)
+    time: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
         self.circuit = CircuitBreaker(self.time, name="renderer")
@@ -82,41 +73,43 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def harness() -> FallbackRendererHarness:
+    return FallbackRendererHarness()
 
 
-async def test_draw_renderer_up_returns_its_picture(scene: Scene) -> None:
-    assert await scene.draw() == REMOTE_PICTURE
-    assert scene.counted == {"renderer": 1}
-    assert not scene.circuit.is_open
+async def test_draw_renderer_up_returns_its_picture(harness: FallbackRendererHarness) -> None:
+    assert await harness.draw() == REMOTE_PICTURE
+    assert harness.counted == {"renderer": 1}
+    assert not harness.circuit.is_open
 
 
 @pytest.mark.parametrize("error", [RendererUnavailable(), NonceCacheFull(), RemoteRejected()])
 async def test_draw_renderer_error_falls_back_to_local_drawing(
-    scene: Scene, error: BannersError
+    harness: FallbackRendererHarness, error: BannersError
 ) -> None:
     async def refuse() -> bytes:
         raise error
 
-    scene.behaviour = refuse
-    assert await scene.draw() == LOCAL_PICTURE
-    assert scene.counted == {"self": 1}
+    harness.behaviour = refuse
+    assert await harness.draw() == LOCAL_PICTURE
+    assert harness.counted == {"self": 1}
 
 
-async def test_draw_slow_renderer_times_out_and_opens_circuit(scene: Scene) -> None:
-    scene.behaviour = hang
+async def test_draw_slow_renderer_times_out_and_opens_circuit(
+    harness: FallbackRendererHarness,
+) -> None:
+    harness.behaviour = hang
     with capture_logs() as logs:
-        assert await scene.draw(seconds=0.005) == LOCAL_PICTURE
-        assert scene.circuit.is_open
-        assert [await scene.draw() for _ in range(10)] == [LOCAL_PICTURE] * 10
-    assert scene.remote_calls == 1
-    assert scene.counted == {"self": 11}
+        assert await harness.draw(seconds=0.005) == LOCAL_PICTURE
+        assert harness.circuit.is_open
+        assert [await harness.draw() for _ in range(10)] == [LOCAL_PICTURE] * 10
+    assert harness.remote_calls == 1
+    assert harness.counted == {"self": 11}
     assert [(line["event"], line["reason"]) for line in logs] == [("renderer.down", "TimeoutError")]
 
 
 async def test_draw_renderer_timeout_is_half_a_second_at_most(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: FallbackRendererHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timeouts: list[float | None] = []
     timeout = asyncio.timeout
@@ -126,94 +119,102 @@ async def test_draw_renderer_timeout_is_half_a_second_at_most(
         return timeout(delay)
 
     monkeypatch.setattr(asyncio, "timeout", recording_timeout)
-    await scene.draw(seconds=2.8)
-    await scene.draw(seconds=0.3)
+    await harness.draw(seconds=2.8)
+    await harness.draw(seconds=0.3)
     assert timeouts == [0.5, pytest.approx(0.3)]
 
 
-async def test_draw_deadline_passed_skips_renderer_and_keeps_circuit_closed(scene: Scene) -> None:
-    scene.behaviour = hang
-    assert await scene.draw(seconds=0) == LOCAL_PICTURE
-    assert (scene.remote_calls, scene.counted) == (0, {"self": 1})
-    assert not scene.circuit.is_open
+async def test_draw_deadline_passed_skips_renderer_and_keeps_circuit_closed(
+    harness: FallbackRendererHarness,
+) -> None:
+    harness.behaviour = hang
+    assert await harness.draw(seconds=0) == LOCAL_PICTURE
+    assert (harness.remote_calls, harness.counted) == (0, {"self": 1})
+    assert not harness.circuit.is_open
 
 
-async def test_draw_renderer_down_probes_once_a_second(scene: Scene) -> None:
-    scene.behaviour = be_down
+async def test_draw_renderer_down_probes_once_a_second(harness: FallbackRendererHarness) -> None:
+    harness.behaviour = be_down
     for _ in range(3):
-        assert [await scene.draw() for _ in range(5)] == [LOCAL_PICTURE] * 5
-        scene.time.seconds += PROBE_INTERVAL_SECONDS
-    assert scene.remote_calls == 3
-    scene.time.seconds += 10 * PROBE_INTERVAL_SECONDS
-    await asyncio.gather(*(scene.draw() for _ in range(20)))
-    assert scene.remote_calls == 4
-    assert scene.counted == {"self": 35}
+        assert [await harness.draw() for _ in range(5)] == [LOCAL_PICTURE] * 5
+        harness.time.seconds += PROBE_INTERVAL_SECONDS
+    assert harness.remote_calls == 3
+    harness.time.seconds += 10 * PROBE_INTERVAL_SECONDS
+    await asyncio.gather(*(harness.draw() for _ in range(20)))
+    assert harness.remote_calls == 4
+    assert harness.counted == {"self": 35}
 
 
-async def test_draw_during_probe_draws_other_requests_locally(scene: Scene) -> None:
-    scene.behaviour = be_down
-    await scene.draw()
-    scene.time.seconds += PROBE_INTERVAL_SECONDS
+async def test_draw_during_probe_draws_other_requests_locally(
+    harness: FallbackRendererHarness,
+) -> None:
+    harness.behaviour = be_down
+    await harness.draw()
+    harness.time.seconds += PROBE_INTERVAL_SECONDS
     may_respond = asyncio.Event()
 
     async def slowly() -> bytes:
         await may_respond.wait()
         return REMOTE_PICTURE
 
-    scene.behaviour = slowly
-    probe = asyncio.create_task(scene.draw())
+    harness.behaviour = slowly
+    probe = asyncio.create_task(harness.draw())
     await asyncio.sleep(0)
-    assert scene.remote_calls == 2
-    assert [await scene.draw() for _ in range(5)] == [LOCAL_PICTURE] * 5
-    assert scene.remote_calls == 2
+    assert harness.remote_calls == 2
+    assert [await harness.draw() for _ in range(5)] == [LOCAL_PICTURE] * 5
+    assert harness.remote_calls == 2
     may_respond.set()
     assert await probe == REMOTE_PICTURE
-    assert not scene.circuit.is_open
+    assert not harness.circuit.is_open
 
 
-async def test_draw_renderer_up_again_is_used_and_logged(scene: Scene) -> None:
-    scene.behaviour = be_down
+async def test_draw_renderer_up_again_is_used_and_logged(harness: FallbackRendererHarness) -> None:
+    harness.behaviour = be_down
     with capture_logs() as logs:
-        await scene.draw()
-        scene.behaviour = respond
-        assert await scene.draw() == LOCAL_PICTURE
-        scene.time.seconds += PROBE_INTERVAL_SECONDS
-        assert [await scene.draw() for _ in range(5)] == [REMOTE_PICTURE] * 5
-    assert scene.counted == {"self": 2, "renderer": 5}
+        await harness.draw()
+        harness.behaviour = respond
+        assert await harness.draw() == LOCAL_PICTURE
+        harness.time.seconds += PROBE_INTERVAL_SECONDS
+        assert [await harness.draw() for _ in range(5)] == [REMOTE_PICTURE] * 5
+    assert harness.counted == {"self": 2, "renderer": 5}
     assert [line["event"] for line in logs] == ["renderer.down", "renderer.up"]
 
 
-async def test_draw_concurrent_timeouts_return_pictures_and_log_once(scene: Scene) -> None:
-    scene.behaviour = hang
+async def test_draw_concurrent_timeouts_return_pictures_and_log_once(
+    harness: FallbackRendererHarness,
+) -> None:
+    harness.behaviour = hang
     with capture_logs() as logs:
-        drawn = await asyncio.gather(*(scene.draw(seconds=0.005) for _ in range(30)))
+        drawn = await asyncio.gather(*(harness.draw(seconds=0.005) for _ in range(30)))
     assert drawn == [LOCAL_PICTURE] * 30
-    assert scene.remote_calls == 30
+    assert harness.remote_calls == 30
     assert [line["event"] for line in logs] == ["renderer.down"]
 
 
-async def test_draw_cancelled_request_keeps_circuit_closed(scene: Scene) -> None:
-    scene.behaviour = hang
-    request = asyncio.create_task(scene.draw())
+async def test_draw_cancelled_request_keeps_circuit_closed(
+    harness: FallbackRendererHarness,
+) -> None:
+    harness.behaviour = hang
+    request = asyncio.create_task(harness.draw())
     await asyncio.sleep(0)
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
-    assert (scene.remote_calls, scene.counted) == (1, {})
-    assert not scene.circuit.is_open
+    assert (harness.remote_calls, harness.counted) == (1, {})
+    assert not harness.circuit.is_open
 
 
-async def test_draw_rejected_request_keeps_circuit_closed(scene: Scene) -> None:
+async def test_draw_rejected_request_keeps_circuit_closed(harness: FallbackRendererHarness) -> None:
     async def refuse() -> bytes:
         raise RemoteRejected
 
-    scene.behaviour = refuse
-    assert await scene.draw() == LOCAL_PICTURE
-    assert not scene.circuit.is_open
+    harness.behaviour = refuse
+    assert await harness.draw() == LOCAL_PICTURE
+    assert not harness.circuit.is_open
 
 
-async def test_draw_locally_past_deadline_returns_picture(scene: Scene) -> None:
-    deadline = Deadline(0.0, 0.0, monotonic=scene.time)
+async def test_draw_locally_past_deadline_returns_picture(harness: FallbackRendererHarness) -> None:
+    deadline = Deadline(0.0, 0.0, monotonic=harness.time)
     assert await draw_locally(SNAPSHOT, OPTIONS, deadline) == LOCAL_PICTURE
 
     async def store(_: object) -> None: ...

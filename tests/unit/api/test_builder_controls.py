@@ -22,7 +22,7 @@ NEW_OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-def controls_of(
+def build_controls_by_name(
     query: dict[str, str] | None = None, document: dict[str, Any] = DOCUMENT
 ) -> dict[str, Control]:
     built = build_controls(document, query or {}, read_words("en"), default_values={})
@@ -30,7 +30,7 @@ def controls_of(
 
 
 def test_build_controls_has_every_option_but_the_layout() -> None:
-    assert [*controls_of()] == [name for name in OPTIONS if name != "layout"]
+    assert [*build_controls_by_name()] == [name for name in OPTIONS if name != "layout"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_build_controls_has_every_option_but_the_layout() -> None:
     ],
 )
 def test_build_controls_kind_follows_schema(name: str, kind: str) -> None:
-    assert controls_of()[name].kind == kind
+    assert build_controls_by_name()[name].kind == kind
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_build_controls_new_option_of_document_gets_control(
     parameters = document["paths"]["/banners/preview"]["get"]["parameters"]
     name = "far_away_color" if kind == "colour" else "far_away"
     parameters.append({"name": name, "in": "query", "schema": schema})
-    control = controls_of({name: "near"}, document)[name]
+    control = build_controls_by_name({name: "near"}, document)[name]
     label = name.replace("_", " ").capitalize()
     assert (control.kind, control.label, control.value) == (kind, label, "near")
     assert control.kind == control_kind(name, schema)
@@ -73,14 +73,14 @@ def test_build_controls_new_option_of_document_gets_control(
 
 
 def test_build_controls_lists_allowed_values_with_labels() -> None:
-    controls = controls_of()
+    controls = build_controls_by_name()
     assert [value for value, _ in controls["type"].values] == [*allowed_values("type")]
     assert dict(controls["locale"].values)["pt-br"] == "Português (Brasil)"
     assert dict(controls["hide"].values)["login"] == "user name"
 
 
 def test_build_controls_default_is_written_as_in_a_query() -> None:
-    controls = controls_of()
+    controls = build_controls_by_name()
     defaults = {name: controls[name].default for name in ("border", "hide", "radius", "locale")}
     assert defaults == {"border": "true", "hide": "", "radius": "", "locale": "en"}
     assert controls["include"].default == "archived"
@@ -97,7 +97,7 @@ def test_build_controls_default_is_written_as_in_a_query() -> None:
     ],
 )
 def test_build_controls_empty_list_is_a_choice(query: dict[str, str], value: str) -> None:
-    assert controls_of(query)["include"].value == value
+    assert build_controls_by_name(query)["include"].value == value
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_build_controls_empty_list_is_a_choice(query: dict[str, str], value: str
 def test_build_controls_shown_numbers_come_first_in_their_order(
     query: dict[str, str], value: str, first: list[str]
 ) -> None:
-    control = controls_of(query)["show"]
+    control = build_controls_by_name(query)["show"]
     assert control.value == value
     names = [name for name, _ in control.values]
     assert names[: len(first)] == first
@@ -121,8 +121,8 @@ def test_build_controls_shown_numbers_come_first_in_their_order(
 
 
 def test_build_controls_empty_text_is_default_and_keeps_commas() -> None:
-    assert controls_of({"locale": " "})["locale"].value == "en"
-    assert controls_of({"title": "Hello, "})["title"].value == "Hello,"
+    assert build_controls_by_name({"locale": " "})["locale"].value == "en"
+    assert build_controls_by_name({"title": "Hello, "})["title"].value == "Hello,"
 
 
 def test_build_controls_own_default_replaces_that_of_document() -> None:
@@ -132,7 +132,7 @@ def test_build_controls_own_default_replaces_that_of_document() -> None:
 
 
 def test_build_controls_invalid_choice_stays_chosen() -> None:
-    control = controls_of({"type": "Darkk"})["type"]
+    control = build_controls_by_name({"type": "Darkk"})["type"]
     assert control.value == "darkk"
     assert control.values[-1] == ("darkk", "darkk")
-    assert controls_of({"type": " DARK "})["type"].value == "dark"
+    assert build_controls_by_name({"type": " DARK "})["type"].value == "dark"

@@ -51,11 +51,11 @@ async def read_page(query: dict[str, str], **arguments: Any) -> list[Element]:
 
 
 def by_id(elements: list[Element], identifier: str) -> Element:
-    (element,) = [each for each in elements if each.attributes.get("id") == identifier]
+    (element,) = [element for element in elements if element.attributes.get("id") == identifier]
     return element
 
 
-def query_of(url: str) -> dict[str, str]:
+def parse_url_query(url: str) -> dict[str, str]:
     query = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
     return {name: values[-1] for name, values in query.items()}
 
@@ -63,8 +63,8 @@ def query_of(url: str) -> dict[str, str]:
 def problems(elements: list[Element]) -> list[tuple[str, str]]:
     """Return the texts of the problems, and the links to the corrected page."""
     box = by_id(elements, "problems")
-    inside = [each for each in elements if box in each.inside]
-    links = [each for each in inside if each.tag == "a"]
+    inside = [element for element in elements if box in element.inside]
+    links = [element for element in inside if element.tag == "a"]
     return [
         (
             " ".join(line.text.split()),
@@ -90,13 +90,13 @@ async def test_page_with_user_shows_pictures_and_markdown() -> None:
     for ground, theme in (("light", "default"), ("dark", "dark")):
         picture = by_id(elements, ground).attributes
         assert urlsplit(picture["src"]).path == "/banners/preview"
-        assert query_of(picture["src"]) == query | {"type": theme}
+        assert parse_url_query(picture["src"]) == query | {"type": theme}
         assert (picture["width"], picture["height"]) == ("420", "220")
         assert picture["alt"] == "Octocat’s GitHub work"
     start, _, address = by_id(elements, "code").text.partition("](")
     assert start == "![Octocat’s GitHub work"
     assert address.startswith(f"http://{HOST}/banners/preview?")
-    assert query_of(address.removesuffix(")")) == query | {"type": "auto"}
+    assert parse_url_query(address.removesuffix(")")) == query | {"type": "auto"}
 
 
 async def test_page_form_holds_every_choice() -> None:
@@ -147,15 +147,15 @@ async def test_page_form_holds_every_choice() -> None:
 )
 async def test_page_form_without_script_sends_empty_list(sent: str, include: str | None) -> None:
     elements = read_elements((await send(f"/?username=a&{sent}")).body.decode())
-    assert query_of(by_id(elements, "light").attributes["src"]).get("include") == include
+    assert parse_url_query(by_id(elements, "light").attributes["src"]).get("include") == include
 
 
 def controls_shown(elements: list[Element]) -> set[str]:
     """Return the names of the options whose controls are not hidden."""
     return {
-        each.attributes["data-name"]
-        for each in elements
-        if each.attributes.get("data-name") and "hidden" not in each.attributes
+        element.attributes["data-name"]
+        for element in elements
+        if element.attributes.get("data-name") and "hidden" not in element.attributes
     }
 
 
@@ -169,7 +169,9 @@ async def test_page_hides_and_leaves_out_what_layout_ignores(layout: str | None)
     expected = {name: value for name, value in query.items() if name not in ignored}
     if layout == "classic":
         del expected["layout"]
-    assert query_of(by_id(elements, "light").attributes["src"]) == expected | {"type": "default"}
+    assert parse_url_query(by_id(elements, "light").attributes["src"]) == expected | {
+        "type": "default"
+    }
     # The form keeps them for the next layout.
     assert by_id(elements, "option-repo").attributes["value"] == "lantern"
 
@@ -177,15 +179,17 @@ async def test_page_hides_and_leaves_out_what_layout_ignores(layout: str | None)
 async def test_page_shown_numbers_are_checked_in_their_order() -> None:
     elements = await read_page({"username": "mia", "layout": "card", "show": "issues,stars,forks"})
     boxes = [
-        each
-        for each in elements
-        if each.attributes.get("name") == "show" and each.attributes["type"] == "checkbox"
+        element
+        for element in elements
+        if element.attributes.get("name") == "show" and element.attributes["type"] == "checkbox"
     ]
-    checked = [each.attributes["value"] for each in boxes if "checked" in each.attributes]
+    checked = [element.attributes["value"] for element in boxes if "checked" in element.attributes]
     assert checked == ["issues", "stars", "forks"]
-    positions = [each.inside[-1].attributes.get("data-position") for each in boxes]
+    positions = [element.inside[-1].attributes.get("data-position") for element in boxes]
     assert positions == ["1", "2", "3", *[None] * 6]
-    assert query_of(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
+    assert (
+        parse_url_query(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,9 +215,9 @@ async def test_page_shown_numbers_of_form_without_script_are_read_back() -> None
     target = "/?username=a&layout=card&show=&show=commits&show=followers&repo="
     elements = read_elements((await send(target)).body.decode())
     expected = {"username": "a", "type": "default", "layout": "card", "show": "commits,followers"}
-    assert query_of(by_id(elements, "light").attributes["src"]) == expected
+    assert parse_url_query(by_id(elements, "light").attributes["src"]) == expected
     none_checked = read_elements((await send("/?username=a&show=")).body.decode())
-    shown = query_of(by_id(none_checked, "light").attributes["src"])
+    shown = parse_url_query(by_id(none_checked, "light").attributes["src"])
     assert shown == {"username": "a", "type": "default"}
 
 
@@ -233,7 +237,9 @@ async def test_page_shown_numbers_of_form_without_script_are_read_back() -> None
 )
 async def test_page_alt_names_repository_of_its_layout(query: dict[str, str], alt: str) -> None:
     elements = await read_page(query)
-    assert {by_id(elements, each).attributes["alt"] for each in ("light", "dark")} == {alt}
+    assert {by_id(elements, identifier).attributes["alt"] for identifier in ("light", "dark")} == {
+        alt
+    }
     assert by_id(elements, "code").text.startswith(f"![{alt}](")
 
 
@@ -271,8 +277,8 @@ def test_page_data_has_themes_and_rules_of_layouts() -> None:
 
 async def test_page_links_keep_an_empty_list_and_no_other_empty_value() -> None:
     elements = await read_page({"username": "mia", "include": "", "title": ""})
-    links = [each.attributes["href"] for each in elements if each.tag == "a"]
-    pages = [query_of(link) for link in links if link.startswith("/?")]
+    links = [element.attributes["href"] for element in elements if element.tag == "a"]
+    pages = [parse_url_query(link) for link in links if link.startswith("/?")]
     assert len(pages) > 40
     assert all(page["include"] == "" and "title" not in page for page in pages)
 
@@ -282,7 +288,7 @@ async def test_page_form_of_browser_without_script_is_read_back() -> None:
     target = "/?username=a&animate=false&animate=true&border=false&hide=stars&hide=forks&radius="
     elements = read_elements((await send(target)).body.decode())
     expected = {"username": "a", "border": "false", "hide": "stars,forks", "type": "default"}
-    assert query_of(by_id(elements, "light").attributes["src"]) == expected
+    assert parse_url_query(by_id(elements, "light").attributes["src"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -300,7 +306,8 @@ async def test_page_form_of_browser_without_script_is_read_back() -> None:
 async def test_page_pair_of_themes_is_shown_on_its_grounds(theme: str, palettes: list[str]) -> None:
     elements = await read_page({"type": theme})
     shown = [
-        query_of(by_id(elements, each).attributes["src"])["type"] for each in ("light", "dark")
+        parse_url_query(by_id(elements, identifier).attributes["src"])["type"]
+        for identifier in ("light", "dark")
     ]
     assert shown == palettes
 
@@ -310,8 +317,8 @@ async def test_page_misspelt_value_links_to_correction() -> None:
     ((text, link),) = problems(elements)
     assert text.startswith("“darkk” is no valid value of Theme. Allowed: auto, default, dark, ")
     assert text.endswith("tide-night … Use “dark”")
-    assert query_of(link) == {"username": "octocat", "type": "dark", "layout": "card"}
-    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "darkk"
+    assert parse_url_query(link) == {"username": "octocat", "type": "dark", "layout": "card"}
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["type"] == "darkk"
 
 
 @pytest.mark.parametrize(
@@ -339,7 +346,7 @@ async def test_page_problem_is_explained(
     if correction is None:
         assert link == ""
     else:
-        assert query_of(link) == {"username": "octocat", **correction}
+        assert parse_url_query(link) == {"username": "octocat", **correction}
 
 
 async def test_page_own_and_foreign_parameters_are_no_problem() -> None:
@@ -353,17 +360,19 @@ async def test_page_own_and_foreign_parameters_are_no_problem() -> None:
 )
 async def test_page_hostile_value_is_escaped(name: str) -> None:
     elements = await read_page({"username": "octocat", name: HOSTILE}, host=HOSTILE)
-    scripts = [each for each in elements if each.tag == "script"]
-    assert [each.attributes.get("type") for each in scripts] == ["module", "application/json"]
-    assert not [name for each in elements for name in each.attributes if name.startswith("on")]
-    assert {each.attributes.get("src", "")[:6] for each in scripts} == {"/page/", ""}
+    scripts = [element for element in elements if element.tag == "script"]
+    assert [element.attributes.get("type") for element in scripts] == ["module", "application/json"]
+    assert not [
+        name for element in elements for name in element.attributes if name.startswith("on")
+    ]
+    assert {element.attributes.get("src", "")[:6] for element in scripts} == {"/page/", ""}
 
 
 async def test_page_quotes_in_value_come_back() -> None:
     title = """ "quoted" & 'single' <b> """
     elements = await read_page({"username": "octocat", "title": title})
     assert by_id(elements, "option-title").attributes["value"] == title.strip()
-    assert query_of(by_id(elements, "light").attributes["src"])["title"] == title.strip()
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["title"] == title.strip()
 
 
 @pytest.mark.parametrize("host", ["a:b", "x:99999", "[", "[::1", "user@host", "", "</pre>"])
@@ -397,17 +406,17 @@ async def test_page_long_language_tag_is_ignored() -> None:
 
 async def test_page_second_name_of_type_is_accepted() -> None:
     elements = await read_page({"username": "mia", "theme": "dark"})
-    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "dark"
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["type"] == "dark"
 
 
 async def test_page_suggested_alias_links_to_its_option() -> None:
     ((_, link),) = problems(await read_page({"username": "mia", "themes": "dark", "type": "nord"}))
-    assert query_of(link) == {"username": "mia", "type": "dark"}
+    assert parse_url_query(link) == {"username": "mia", "type": "dark"}
 
 
 async def test_page_empty_type_leaves_its_second_name() -> None:
     elements = await read_page({"username": "mia", "type": "", "theme": "nord"})
-    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "nord"
+    assert parse_url_query(by_id(elements, "light").attributes["src"])["type"] == "nord"
 
 
 async def test_page_suggests_only_what_it_can_show() -> None:
@@ -427,22 +436,24 @@ async def test_page_code_has_scheme_that_trusted_proxy_forwards(peer: str, schem
 async def test_page_is_in_language_and_links_to_the_others(language: Any) -> None:
     query = {"username": "octocat", "layout": "card"}
     elements = await read_page(query, accept_language=language.locale)
-    root = next(each for each in elements if each.tag == "html")
+    root = next(element for element in elements if element.tag == "html")
     assert root.attributes == {"lang": language.tag, "dir": language.direction}
-    heading = next(each for each in elements if each.tag == "h1")
+    heading = next(element for element in elements if element.tag == "h1")
     assert heading.text == read_words(language.locale)["page"]["headline"]
-    links = {each.attributes.get("hreflang"): each for each in elements if each.tag == "a"}
-    assert {*links} == {None, *(each.tag for each in languages())}
-    for each in languages():
-        attributes = links[each.tag].attributes
-        assert query_of(attributes["href"]) == query | {"lang": each.locale}
-        assert ("aria-current" in attributes) == (each == language)
+    links = {
+        element.attributes.get("hreflang"): element for element in elements if element.tag == "a"
+    }
+    assert {*links} == {None, *(linked.tag for linked in languages())}
+    for linked in languages():
+        attributes = links[linked.tag].attributes
+        assert parse_url_query(attributes["href"]) == query | {"lang": linked.locale}
+        assert ("aria-current" in attributes) == (linked == language)
 
 
 async def test_page_lang_parameter_comes_before_header() -> None:
     elements = await read_page({"lang": "de"}, accept_language="ja")
-    assert next(each for each in elements if each.tag == "html").attributes["lang"] == "de"
-    (field,) = [each for each in elements if each.attributes.get("name") == "lang"]
+    assert next(element for element in elements if element.tag == "html").attributes["lang"] == "de"
+    (field,) = [element for element in elements if element.attributes.get("name") == "lang"]
     assert field.attributes["value"] == "de"
 
 
@@ -459,10 +470,10 @@ async def test_page_behind_path_has_it_in_every_url() -> None:
         {"username": "octocat", "type": "darkk"}, public_url="https://example.org/gh/"
     )
     urls = [
-        each.attributes[name]
-        for each in elements
+        element.attributes[name]
+        for element in elements
         for name in ("href", "src", "action")
-        if not each.attributes.get(name, "#").startswith("#")
+        if not element.attributes.get(name, "#").startswith("#")
     ]
     assert len(urls) > 50
     assert [url for url in urls if not url.startswith("/gh/")] == []
@@ -477,7 +488,8 @@ async def test_page_headers_allow_own_origin_only() -> None:
     assert headers["vary"] == "Accept-Encoding, Accept-Language"
     assert headers["x-content-type-options"] == "nosniff"
     policy = dict(
-        each.strip().split(" ", 1) for each in headers["content-security-policy"].split(";")
+        directive.strip().split(" ", 1)
+        for directive in headers["content-security-policy"].split(";")
     )
     assert policy.pop("default-src") == "'none'"
     assert policy.pop("frame-ancestors") == "'none'"
@@ -500,14 +512,22 @@ async def test_page_etag_matches_until_choice_or_language_changes() -> None:
 
 async def test_page_has_inline_neither_script_nor_style() -> None:
     elements = await read_page({})
-    assert not [each for each in elements if each.tag == "style" or "style" in each.attributes]
-    inline = [each for each in elements if each.tag == "script" and "src" not in each.attributes]
-    assert [each.attributes["type"] for each in inline] == ["application/json"]
+    assert not [
+        element for element in elements if element.tag == "style" or "style" in element.attributes
+    ]
+    inline = [
+        element
+        for element in elements
+        if element.tag == "script" and "src" not in element.attributes
+    ]
+    assert [element.attributes["type"] for element in inline] == ["application/json"]
 
 
 def file_urls(elements: list[Element]) -> dict[str, str]:
     """Return the URLs of the page's files, by suffix."""
-    urls = {each.attributes.get("src") or each.attributes.get("href", "") for each in elements}
+    urls = {
+        element.attributes.get("src") or element.attributes.get("href", "") for element in elements
+    }
     return {
         url.rpartition(".")[2]: url
         for url in urls

@@ -34,6 +34,7 @@ from github_banners.errors import (
 )
 from github_banners.options import OPTIONS, BannerOptions, Layout, Locale, Theme
 from github_banners.serving.framework import Content, build_app
+from tests.svg_text import read_description
 from tests.unit.api.asgi import http_scope
 
 HOST = "banners.example"
@@ -87,11 +88,6 @@ def is_picture(response: httpx2.Response) -> bool:
     return is_svg and ET.fromstring(response.content).tag.endswith("}svg")
 
 
-def description_in(response: httpx2.Response) -> str | None:
-    """Return the text alternative of the picture."""
-    return ET.fromstring(response.content).findtext("{http://www.w3.org/2000/svg}desc")
-
-
 @pytest.mark.parametrize(
     ("path", "accept"),
     [
@@ -108,7 +104,7 @@ async def test_unknown_path_image_client_gets_explanation(path: str, accept: str
     response = await request_api(ValueError(), path, accept=accept)
     assert response.status_code == 200
     assert is_picture(response)
-    assert description_in(response) == "banner doesn't exist"
+    assert read_description(response.content) == "banner doesn't exist"
     assert response.headers["cache-control"] == "public, max-age=60"
     assert response.headers["vary"] == "Accept"
     # The banner may be created at any moment.
@@ -149,7 +145,7 @@ async def test_error_image_client_gets_explanation(
     response = await request_api(error, "/banners/ada", accept=BROWSER)
     assert (response.status_code, response.content) == (200, explain(public_error, host=HOST))
     assert is_picture(response)
-    assert description_in(response) == public_error.public_message
+    assert read_description(response.content) == public_error.public_message
     assert response.headers["cache-control"] == f"public, max-age={seconds}"
     assert response.headers.get("x-accel-expires") == ("0" if is_temporary else None)
     assert PRIVATE not in response.text

@@ -116,10 +116,12 @@ def test_option_schema_bounds_equal_the_parser(name: str) -> None:
 @pytest.mark.parametrize("card", [card for card in CARDS if card.is_served], ids=lambda c: c.path)
 def test_document_describes_every_parameter_of_other_services(card: CompatibleCard) -> None:
     parameters = DOCUMENT["paths"][card.path]["get"]["parameters"]
-    assert [each["name"] for each in parameters] == [each.name for each in card.parameters]
+    assert [described["name"] for described in parameters] == [
+        parameter.name for parameter in card.parameters
+    ]
     for described, parameter in zip(parameters, card.parameters, strict=True):
         assert all(f"`{option}`" in described["description"] for option in parameter.options)
-    required = {each["name"] for each in parameters if each["required"]}
+    required = {described["name"] for described in parameters if described["required"]}
     assert required == {"/": set(), "/api/pin": {"username", "repo"}}.get(card.path, {"username"})
 
 

@@ -12,6 +12,7 @@ from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness
+from tests.fake_clock import FakeTime
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(minutes=5), NOW + timedelta(minutes=9)
@@ -48,11 +49,11 @@ async def test_get_drawn_picture_is_returned(pictures: PictureCache) -> None:
 
 
 async def test_get_picture_from_the_future_is_ignored_and_replaced() -> None:
-    time = [NOW + timedelta(days=400)]
-    pictures = PictureCache(clock=lambda: time[0], memory_bytes=1 << 20)
-    ahead = time[0] + timedelta(minutes=5)
+    time = FakeTime(NOW + timedelta(days=400))
+    pictures = PictureCache(clock=time, memory_bytes=1 << 20)
+    ahead = time.now + timedelta(minutes=5)
     await draw(pictures, lookup_result(version=9, fresh_until=ahead), BannerOptions())
-    time[0] = NOW
+    time.now = NOW
     assert pictures.get(to_picture_key(1, BannerOptions())) is None
     right = await draw(pictures, lookup_result(stars=7), BannerOptions())
     assert pictures.get(to_picture_key(1, BannerOptions())) == right

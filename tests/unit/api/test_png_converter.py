@@ -45,7 +45,7 @@ class WorkerStub:
         self.is_closed = True
 
 
-class Scene:
+class PngConverterHarness:
     """A PngConverter with a fake worker process and a fake clock."""
 
     def __init__(self, *, memory_bytes: int = 1 << 20, per_second: float = 1_000) -> None:
@@ -73,166 +73,173 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def harness() -> PngConverterHarness:
+    return PngConverterHarness()
 
 
-async def test_to_png_converts_once(scene: Scene) -> None:
-    assert scene.converter.get_cached(SVG) is None
-    assert await scene.draw() == await scene.draw() == b"png of <svg>1</svg>"
-    assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
-    assert scene.worker.payloads == [SVG.body, OTHER.body]
-    assert scene.counted == {"drawn": 2}
-    cached = scene.converter.get_cached(Content.svg(SVG.body))
+async def test_to_png_converts_once(harness: PngConverterHarness) -> None:
+    assert harness.converter.get_cached(SVG) is None
+    assert await harness.draw() == await harness.draw() == b"png of <svg>1</svg>"
+    assert await harness.draw(OTHER) == b"png of <svg>2</svg>"
+    assert harness.worker.payloads == [SVG.body, OTHER.body]
+    assert harness.counted == {"drawn": 2}
+    cached = harness.converter.get_cached(Content.svg(SVG.body))
     assert cached is not None
     assert cached.gzipped is None
     assert cached.media_type == "image/png"
 
 
-async def test_to_png_concurrent_requests_share_a_conversion(scene: Scene) -> None:
-    scene.worker.may_finish.clear()
-    tasks = [asyncio.create_task(scene.draw()) for _ in range(20)]
+async def test_to_png_concurrent_requests_share_a_conversion(harness: PngConverterHarness) -> None:
+    harness.worker.may_finish.clear()
+    tasks = [asyncio.create_task(harness.draw()) for _ in range(20)]
     await asyncio.sleep(0)
-    scene.worker.may_finish.set()
+    harness.worker.may_finish.set()
     assert {*await asyncio.gather(*tasks)} == {b"png of <svg>1</svg>"}
-    assert scene.worker.payloads == [SVG.body]
+    assert harness.worker.payloads == [SVG.body]
 
 
-async def test_to_png_not_cacheable_is_not_cached(scene: Scene) -> None:
-    assert await scene.draw(is_cacheable=False) == b"png of <svg>1</svg>"
-    assert scene.converter.get_cached(SVG) is None
-    await scene.draw(is_cacheable=False)
-    assert len(scene.worker.payloads) == 2
+async def test_to_png_not_cacheable_is_not_cached(harness: PngConverterHarness) -> None:
+    assert await harness.draw(is_cacheable=False) == b"png of <svg>1</svg>"
+    assert harness.converter.get_cached(SVG) is None
+    await harness.draw(is_cacheable=False)
+    assert len(harness.worker.payloads) == 2
 
 
-async def test_to_png_past_deadline_returns_none_and_caches_result(scene: Scene) -> None:
-    scene.worker.may_finish.clear()
+async def test_to_png_past_deadline_returns_none_and_caches_result(
+    harness: PngConverterHarness,
+) -> None:
+    harness.worker.may_finish.clear()
     over = Deadline(0.1, 0.1)  # less than the time reserved for drawing
-    assert await scene.converter.to_png(SVG, charge=scene.charge(), deadline=over) is None
-    assert scene.converter.get_cached(SVG) is None
-    scene.worker.may_finish.set()
-    assert await scene.draw() == b"png of <svg>1</svg>"
-    assert len(scene.worker.payloads) == 1
+    assert await harness.converter.to_png(SVG, charge=harness.charge(), deadline=over) is None
+    assert harness.converter.get_cached(SVG) is None
+    harness.worker.may_finish.set()
+    assert await harness.draw() == b"png of <svg>1</svg>"
+    assert len(harness.worker.payloads) == 1
 
 
-async def test_to_png_cancelled_request_completes_conversion(scene: Scene) -> None:
-    scene.worker.may_finish.clear()
-    request = asyncio.create_task(scene.draw())
+async def test_to_png_cancelled_request_completes_conversion(harness: PngConverterHarness) -> None:
+    harness.worker.may_finish.clear()
+    request = asyncio.create_task(harness.draw())
     await asyncio.sleep(0)
     request.cancel()
     await asyncio.wait({request})
-    scene.worker.may_finish.set()
-    assert await scene.draw() == b"png of <svg>1</svg>"
-    assert len(scene.worker.payloads) == 1
+    harness.worker.may_finish.set()
+    assert await harness.draw() == b"png of <svg>1</svg>"
+    assert len(harness.worker.payloads) == 1
 
 
-async def test_to_png_after_failure_retries_once_a_second(scene: Scene) -> None:
-    error = scene.worker.error = Unavailable("died")
+async def test_to_png_after_failure_retries_once_a_second(harness: PngConverterHarness) -> None:
+    error = harness.worker.error = Unavailable("died")
     with capture_logs() as logs:
-        assert [await scene.draw() for _ in range(5)] == [None] * 5
-        assert len(scene.worker.payloads) == 1
-        assert scene.converter.get_cached(SVG) is None
-        scene.worker.error = None
-        assert await scene.draw() is None
-        scene.seconds += 1.0
-        assert await scene.draw() == b"png of <svg>1</svg>"
+        assert [await harness.draw() for _ in range(5)] == [None] * 5
+        assert len(harness.worker.payloads) == 1
+        assert harness.converter.get_cached(SVG) is None
+        harness.worker.error = None
+        assert await harness.draw() is None
+        harness.seconds += 1.0
+        assert await harness.draw() == b"png of <svg>1</svg>"
     assert [(line["event"], line.get("reason")) for line in logs] == [
         ("png.down", str(error)),
         ("png.up", None),
     ]
-    assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
-    assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
-    assert {*scene.counted} == {*PngOutcome}
+    assert await harness.draw(OTHER) == b"png of <svg>2</svg>"
+    assert harness.counted == {"failed": 1, "busy": 5, "drawn": 2}
+    assert {*harness.counted} == {*PngOutcome}
 
 
-async def test_to_png_picture_that_fails_does_not_open_circuit(scene: Scene) -> None:
-    scene.worker.error = RenderingFailed("no")
+async def test_to_png_picture_that_fails_does_not_open_circuit(
+    harness: PngConverterHarness,
+) -> None:
+    harness.worker.error = RenderingFailed("no")
     with capture_logs() as logs:
-        assert [await scene.draw() for _ in range(3)] == [None] * 3
-        scene.worker.error = None
-        assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
-    assert scene.counted == {"failed": 3, "drawn": 1}
+        assert [await harness.draw() for _ in range(3)] == [None] * 3
+        harness.worker.error = None
+        assert await harness.draw(OTHER) == b"png of <svg>2</svg>"
+    assert harness.counted == {"failed": 3, "drawn": 1}
     assert [(line["event"], line["svg"], line["reason"]) for line in logs] == [
         ("png.failed", SVG.digest, "no")
     ]
 
 
-async def test_to_png_picture_that_fails_as_probe_closes_circuit(scene: Scene) -> None:
-    scene.worker.error = Unavailable("died")
-    assert await scene.draw() is None
-    scene.worker.error = RenderingFailed("no")
-    scene.seconds += 1.0
-    assert await scene.draw() is None
-    scene.worker.error = None
-    assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
+async def test_to_png_picture_that_fails_as_probe_closes_circuit(
+    harness: PngConverterHarness,
+) -> None:
+    harness.worker.error = Unavailable("died")
+    assert await harness.draw() is None
+    harness.worker.error = RenderingFailed("no")
+    harness.seconds += 1.0
+    assert await harness.draw() is None
+    harness.worker.error = None
+    assert await harness.draw(OTHER) == b"png of <svg>2</svg>"
 
 
-async def test_to_png_overload_does_not_open_circuit(scene: Scene) -> None:
-    scene.worker.error = Overloaded()
-    assert await scene.draw() is None
-    scene.worker.error = None
-    assert await scene.draw() == b"png of <svg>1</svg>"
-    assert scene.counted == {"busy": 1, "drawn": 1}
+async def test_to_png_overload_does_not_open_circuit(harness: PngConverterHarness) -> None:
+    harness.worker.error = Overloaded()
+    assert await harness.draw() is None
+    harness.worker.error = None
+    assert await harness.draw() == b"png of <svg>1</svg>"
+    assert harness.counted == {"busy": 1, "drawn": 1}
 
 
 def pictures(number: int, *, prefix: str = "") -> list[Content]:
     return [Content.svg(f"<svg>{prefix}{index}</svg>".encode()) for index in range(number)]
 
 
-async def test_to_png_one_client_uses_half_of_the_queue(scene: Scene) -> None:
-    scene.worker.may_finish.clear()
-    flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures(100)]
+async def test_to_png_one_client_uses_half_of_the_queue(harness: PngConverterHarness) -> None:
+    harness.worker.may_finish.clear()
+    flood = [asyncio.create_task(harness.draw(svg, client="flood")) for svg in pictures(100)]
     await asyncio.sleep(0)
     others = [
-        asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures(4, prefix="other")
+        asyncio.create_task(harness.draw(svg, client="other"))
+        for svg in pictures(4, prefix="other")
     ]
     for _ in range(3):
         await asyncio.sleep(0)
     # The queue has room for eight besides the one that is running.
-    assert len(scene.worker.payloads) == 8
-    scene.worker.may_finish.set()
+    assert len(harness.worker.payloads) == 8
+    harness.worker.may_finish.set()
     assert all(await asyncio.gather(*others))
     for _ in range(2):
         assert sum(png is not None for png in await asyncio.gather(*flood)) == 4
         # The client has its half again when its first pictures are finished.
         more = pictures(100, prefix="more")
-        flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in more]
+        flood = [asyncio.create_task(harness.draw(svg, client="flood")) for svg in more]
     await asyncio.gather(*flood)
 
 
 async def test_to_png_cache_miss_is_charged_and_hit_is_free() -> None:
-    scene = Scene(per_second=1)
+    harness = PngConverterHarness(per_second=1)
     first, second, third = pictures(3)
-    assert await scene.draw(first)
-    assert await scene.draw(second)
-    assert await scene.draw(third) is None
-    assert await scene.draw(first)
-    assert await scene.draw(third, client="b")
-    assert scene.counted == {"drawn": 3, "busy": 1}
+    assert await harness.draw(first)
+    assert await harness.draw(second)
+    assert await harness.draw(third) is None
+    assert await harness.draw(first)
+    assert await harness.draw(third, client="b")
+    assert harness.counted == {"drawn": 3, "busy": 1}
     with pytest.raises(TooManyRequests):
-        scene.charge()()
+        harness.charge()()
 
 
 async def test_to_png_conversion_in_flight_is_not_charged() -> None:
-    scene = Scene(per_second=1)
-    assert all(await asyncio.gather(*(scene.draw() for _ in range(10))))
-    scene.charge()()
+    harness = PngConverterHarness(per_second=1)
+    assert all(await asyncio.gather(*(harness.draw() for _ in range(10))))
+    harness.charge()()
 
 
 async def test_to_png_cache_memory_is_bounded() -> None:
-    scene = Scene(memory_bytes=20_000)
+    harness = PngConverterHarness(memory_bytes=20_000)
     drawn = [Content.svg(b"%d" % number * 500) for number in range(10, 30)]
     for svg in drawn:
-        await scene.draw(svg)
-    cached = [svg for svg in drawn if scene.converter.get_cached(svg) is not None]
+        await harness.draw(svg)
+    cached = [svg for svg in drawn if harness.converter.get_cached(svg) is not None]
     assert 0 < len(cached) < 20
     assert cached == drawn[-len(cached) :]
 
 
-async def test_close_cancels_running_conversions(scene: Scene) -> None:
-    scene.worker.may_finish.clear()
-    request = asyncio.create_task(scene.draw())
+async def test_close_cancels_running_conversions(harness: PngConverterHarness) -> None:
+    harness.worker.may_finish.clear()
+    request = asyncio.create_task(harness.draw())
     await asyncio.sleep(0)
-    await scene.converter.close()
-    assert scene.worker.is_closed
+    await harness.converter.close()
+    assert harness.worker.is_closed
     assert await request is None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from github_banners.api.admission import RateLimiter, client_address
 from github_banners.errors import TooManyRequests
+from tests.fake_clock import FakeClock
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 
@@ -70,16 +71,6 @@ def test_client_address_any_text_returns_short_string(peer: str, header: str) ->
     assert len(client_address(peer, header, trusted=PROXIES)) <= 43
 
 
-class Time:
-    """A monotonic clock that tests advance."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def retry_after_when_refused(limiter: RateLimiter, client: str) -> int:
     with pytest.raises(TooManyRequests) as raised:
         limiter.acquire(client)
@@ -87,7 +78,7 @@ def retry_after_when_refused(limiter: RateLimiter, client: str) -> int:
 
 
 def test_acquire_burst_of_two_seconds_per_client() -> None:
-    limiter = RateLimiter(per_second=10, monotonic=Time())
+    limiter = RateLimiter(per_second=10, monotonic=FakeClock())
     for client in ("a", "b"):
         for _ in range(20):
             limiter.acquire(client)
@@ -95,7 +86,7 @@ def test_acquire_burst_of_two_seconds_per_client() -> None:
 
 
 def test_acquire_bucket_refills_up_to_capacity() -> None:
-    time = Time()
+    time = FakeClock()
     limiter = RateLimiter(per_second=10, monotonic=time)
     for _ in range(20):
         limiter.acquire("a")
@@ -119,12 +110,12 @@ def pay_for_new_banner(limiter: RateLimiter) -> None:
 
 @pytest.mark.parametrize("per_second", RATES)
 def test_acquire_full_bucket_covers_new_banner(per_second: float) -> None:
-    pay_for_new_banner(RateLimiter(per_second=per_second, monotonic=Time()))
+    pay_for_new_banner(RateLimiter(per_second=per_second, monotonic=FakeClock()))
 
 
 @pytest.mark.parametrize("per_second", RATES)
 def test_acquire_after_retry_after_succeeds(per_second: float) -> None:
-    time = Time()
+    time = FakeClock()
     limiter = RateLimiter(per_second=per_second, monotonic=time)
     for _ in range(max(2, int(2 * per_second))):
         limiter.acquire("a")
@@ -133,7 +124,7 @@ def test_acquire_after_retry_after_succeeds(per_second: float) -> None:
 
 
 def test_acquire_half_paid_request_succeeds_after_retry_after() -> None:
-    time = Time()
+    time = FakeClock()
     limiter = RateLimiter(per_second=0.1, monotonic=time)
     pay_for_new_banner(limiter)
     time.seconds += 10.001
@@ -143,7 +134,7 @@ def test_acquire_half_paid_request_succeeds_after_retry_after() -> None:
 
 
 def test_acquire_refused_takes_no_token() -> None:
-    time = Time()
+    time = FakeClock()
     limiter = RateLimiter(per_second=0.5, monotonic=time)
     pay_for_new_banner(limiter)
     for _ in range(100):
@@ -153,7 +144,7 @@ def test_acquire_refused_takes_no_token() -> None:
 
 
 def test_acquire_debt_delays_next_request() -> None:
-    time = Time()
+    time = FakeClock()
     limiter = RateLimiter(per_second=10, monotonic=time)
     limiter.acquire("a")
     limiter.acquire("a", debt=23)
@@ -165,7 +156,7 @@ def test_acquire_debt_delays_next_request() -> None:
 
 @pytest.mark.parametrize("per_second", RATES)
 def test_acquire_debt_is_bounded(per_second: float) -> None:
-    time = Time()
+    time = FakeClock()
     limiter = RateLimiter(per_second=per_second, monotonic=time)
     for _ in range(100):
         limiter.acquire("a", debt=1_000_000)
@@ -176,7 +167,7 @@ def test_acquire_debt_is_bounded(per_second: float) -> None:
 
 def test_acquire_many_clients_memory_is_bounded() -> None:
     """The client that has sent no request for longest is forgotten, with its empty bucket."""
-    limiter = RateLimiter(per_second=1, monotonic=Time())
+    limiter = RateLimiter(per_second=1, monotonic=FakeClock())
     limiter.acquire("first", debt=1_000)
     retry_after_when_refused(limiter, "first")
     for number in range(40_000):

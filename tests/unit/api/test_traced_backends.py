@@ -22,7 +22,7 @@ from github_banners.storage.traced_store import trace_store
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not installed")
 
-from tests.unit.serving.span_recorder import Recorder, parent_id_of, span_id_of, trace_id_of
+from tests.unit.serving.span_recorder import Recorder, read_parent_id, read_span_id, read_trace_id
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "ada", "U_4"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
@@ -74,7 +74,7 @@ async def test_version_without_a_request_is_published_in_the_trace_of_its_log_li
     await backends.publish(BANNER, SNAPSHOT)
     published = recorder.spans[-1]
     assert published.name == "send banner-update"
-    assert (trace_id_of(published), published.parent) == (trace_id, None)
+    assert (read_trace_id(published), published.parent) == (trace_id, None)
 
 
 async def test_version_that_was_not_stored_is_published_in_the_trace_of_its_request() -> None:
@@ -87,8 +87,8 @@ async def test_version_that_was_not_stored_is_published_in_the_trace_of_its_requ
     await backends.publish(BANNER, SNAPSHOT)
     failed, request, published = recorder.spans
     assert published.name == "publish banner"
-    assert trace_id_of(published) == trace_id_of(request) == bound_trace_id()
-    assert parent_id_of(published) == span_id_of(failed)
+    assert read_trace_id(published) == read_trace_id(request) == bound_trace_id()
+    assert read_parent_id(published) == read_span_id(failed)
     # The next version has no request.
     await backends.publish(BANNER, SNAPSHOT)
     assert recorder.spans[-1].parent is None

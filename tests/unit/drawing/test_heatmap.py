@@ -33,7 +33,7 @@ FIRST_WEEKDAYS = {
 COUNTS = st.lists(st.integers(0, 12) | st.integers(0, 2**31), max_size=371)
 
 
-def cells_of(path: str) -> list[tuple[int, int]]:
+def parse_cells(path: str) -> list[tuple[int, int]]:
     """Return column and row of every day that a path covers; it must cover none twice."""
     assert re.fullmatch(r"(M\d+ \d+h\d+)*", path)
     cells = [
@@ -45,11 +45,11 @@ def cells_of(path: str) -> list[tuple[int, int]]:
     return cells
 
 
-def levels_of(picture: Heatmap) -> dict[tuple[int, int], int]:
+def parse_levels(picture: Heatmap) -> dict[tuple[int, int], int]:
     """Return the level of every day that is drawn, by column and row."""
-    drawn = dict.fromkeys(cells_of(picture.track), 0)
+    drawn = dict.fromkeys(parse_cells(picture.track), 0)
     for level, path in enumerate(picture.levels, 1):
-        cells = cells_of(path)
+        cells = parse_cells(path)
         assert set(cells) <= drawn.keys()
         drawn.update(dict.fromkeys(cells, level))
     return drawn
@@ -57,13 +57,13 @@ def levels_of(picture: Heatmap) -> dict[tuple[int, int], int]:
 
 def last_days(days: Sequence[int], last_day: date = TUESDAY, locale: str = "en") -> list[int]:
     """Return the levels of the last days, oldest first."""
-    drawn = levels_of(heatmap(days, last_day, locale))
+    drawn = parse_levels(heatmap(days, last_day, locale))
     cells = sorted(drawn)
     return [drawn[cell] for cell in cells[len(cells) - len(days) :]]
 
 
 def test_heatmap_weeks_are_columns_and_future_days_are_not_drawn():
-    drawn = levels_of(heatmap([0] * 369 + [5, 6], TUESDAY, "en"))
+    drawn = parse_levels(heatmap([0] * 369 + [5, 6], TUESDAY, "en"))
     assert len(drawn) == 52 * 7 + 3
     assert {cell for cell in drawn if cell[0] == 52} == {(52, 0), (52, 1), (52, 2)}
     assert {cell: level for cell, level in drawn.items() if level} == {(52, 1): 2, (52, 2): 4}
@@ -75,7 +75,9 @@ def test_heatmap_weeks_begin_as_in_the_locale(locale):
     begins = names.index(FIRST_WEEKDAYS[locale])
     for weekday in range(7):
         last_day = TUESDAY + timedelta(days=weekday)
-        column = [row for column, row in levels_of(heatmap([], last_day, locale)) if column == 52]
+        column = [
+            row for column, row in parse_levels(heatmap([], last_day, locale)) if column == 52
+        ]
         assert len(column) == (last_day.weekday() - begins) % 7 + 1
 
 
@@ -98,11 +100,11 @@ def test_heatmap_without_contributions_has_only_the_track():
     for days in ([], [0] * 371):
         picture = heatmap(days, TUESDAY, "en")
         assert picture.levels == ["", "", "", ""]
-        assert len(cells_of(picture.track)) == 367
+        assert len(parse_cells(picture.track)) == 367
 
 
 def test_heatmap_without_last_day_is_full():
-    assert len(levels_of(heatmap([], None, "en"))) == WEEKS * 7
+    assert len(parse_levels(heatmap([], None, "en"))) == WEEKS * 7
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_heatmap_days_that_are_not_shown_have_no_influence():
 @given(COUNTS, st.integers(0, 6), st.sampled_from(LOCALES))
 def test_heatmap_more_contributions_never_have_a_lower_level(counts, later, locale):
     last_day = TUESDAY + timedelta(days=later)
-    drawn = levels_of(heatmap(counts, last_day, locale))
+    drawn = parse_levels(heatmap(counts, last_day, locale))
     days = counts[-len(drawn) :]
     levels = [drawn[cell] for cell in sorted(drawn)]
     assert not any(levels[: len(drawn) - len(days)])

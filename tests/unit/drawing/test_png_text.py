@@ -66,7 +66,7 @@ def font(request: pytest.FixtureRequest) -> Font:
     return font
 
 
-def texts_of(markup: str) -> list[str]:
+def find_texts(markup: str) -> list[str]:
     """Return the texts of all text elements, without tags and without what only chooses fonts."""
     contents = re.findall(r"<text\b[^>]*>(.*?)</text>", markup)
     return [
@@ -100,13 +100,13 @@ def texts_of(markup: str) -> list[str]:
 def test_choose_fonts_uncovered_graphemes_become_boxes(text, drawn):
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     markup, _ = choose_fonts(f"<svg><text>{escaped}</text></svg>")
-    assert texts_of(markup) == [drawn]
+    assert find_texts(markup) == [drawn]
 
 
 def test_choose_fonts_word_of_our_subset_in_part_becomes_boxes_as_a_whole():
     """A name drawn in glyphs and boxes would be harder to read than one in boxes."""
     markup, _ = choose_fonts("<svg><text>語 語龘 「語龘」</text></svg>")
-    assert texts_of(markup) == ["語 □□ 「□□」"]
+    assert find_texts(markup) == ["語 □□ 「□□」"]
 
 
 def test_choose_fonts_second_font_comes_first_and_ours_draws_plain_characters():
@@ -137,7 +137,7 @@ def test_choose_fonts_escaped_markup_stays_text(snapshot):
     assert "&lt;b&gt;&amp;amp;&#x27;&quot; □ &lt;/text&gt;" in markup
 
 
-def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
+def draw_pictures(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
     """Yield pictures that show every text of a locale, except the names of their owners."""
     day = date(2026, 11, 20)
     many = snapshot(languages={f"L{index}": 60 - index for index in range(60)})
@@ -188,8 +188,8 @@ def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_choose_fonts_own_words_of_every_locale_need_no_machine_font(snapshot, locale):
-    for svg in pictures_of(Locale(locale), snapshot):
-        texts = texts_of(choose_fonts(svg.decode())[0])
+    for svg in draw_pictures(Locale(locale), snapshot):
+        texts = find_texts(choose_fonts(svg.decode())[0])
         assert texts
         assert not [text for text in texts if REPLACEMENT_CHARACTER in text]
 

@@ -45,7 +45,7 @@ def parse_pair(data: Any, *errors: Any) -> list[OwnerPage | Failure] | Failure:
     )
 
 
-def kind_of(result: object) -> FailureKind:
+def get_failure_kind(result: object) -> FailureKind:
     assert isinstance(result, Failure)
     return result.kind
 
@@ -103,7 +103,7 @@ def test_parse_owners_by_id_null_is_not_found() -> None:
 def test_parse_owners_by_login_null_without_error_is_not_found() -> None:
     results = parse_pair({"u0": None, "u1": owner_node()})
     assert isinstance(results, list)
-    assert kind_of(results[0]) is FailureKind.NOT_FOUND
+    assert get_failure_kind(results[0]) is FailureKind.NOT_FOUND
     assert isinstance(results[1], OwnerPage)
 
 
@@ -171,7 +171,7 @@ def test_parse_owners_by_login_invalid_utf8_fails_one_owner_only() -> None:
         build_response(body.replace(b'"Ada"', b'"\xff"', 1)), PAIR, now=NOW
     )
     assert isinstance(results, list)
-    assert kind_of(results[0]) is FailureKind.UNREADABLE
+    assert get_failure_kind(results[0]) is FailureKind.UNREADABLE
     assert isinstance(results[1], OwnerPage)
 
 
@@ -194,7 +194,7 @@ def test_parse_owners_by_login_missing_alias_is_named() -> None:
 def test_parse_owners_by_login_secondary_limit_has_only_a_message() -> None:
     body = {"message": "You have exceeded a secondary rate limit.", "documentation_url": "x"}
     assert (
-        kind_of(parse_owners_by_login(build_response(body), PAIR, now=NOW))
+        get_failure_kind(parse_owners_by_login(build_response(body), PAIR, now=NOW))
         is FailureKind.SECONDARY_LIMIT
     )
 
@@ -216,9 +216,9 @@ def test_parse_error_of_the_whole_query_fails_all_owners(
     error: dict[str, Any], kind: FailureKind
 ) -> None:
     body = {"data": {"u0": owner_node(), "u1": None, "nodes": [], "node": None}, "errors": [error]}
-    assert kind_of(parse_owners_by_login(build_response(body), PAIR, now=NOW)) is kind
-    assert kind_of(parse_owners_by_id(build_response(body), now=NOW)) is kind
-    assert kind_of(parse_repository_page(build_response(body), now=NOW)) is kind
+    assert get_failure_kind(parse_owners_by_login(build_response(body), PAIR, now=NOW)) is kind
+    assert get_failure_kind(parse_owners_by_id(build_response(body), now=NOW)) is kind
+    assert get_failure_kind(parse_repository_page(build_response(body), now=NOW)) is kind
 
 
 @pytest.mark.parametrize(
@@ -285,12 +285,14 @@ def test_parse_viewer_returns_the_token_owner() -> None:
     "body", [*UNREADABLE_BODIES, {"data": {"viewer": None}}, {"data": {"viewer": {"login": "Ada"}}}]
 )
 def test_parse_viewer_malformed_body_is_unreadable(body: Any) -> None:
-    assert kind_of(parse_viewer(build_response(body), now=NOW)) is FailureKind.UNREADABLE
+    assert get_failure_kind(parse_viewer(build_response(body), now=NOW)) is FailureKind.UNREADABLE
 
 
 def test_parse_viewer_rate_limited_is_primary_limit() -> None:
     body = {"errors": [{"type": "RATE_LIMITED", "message": "enough"}]}
-    assert kind_of(parse_viewer(build_response(body), now=NOW)) is FailureKind.PRIMARY_LIMIT
+    assert (
+        get_failure_kind(parse_viewer(build_response(body), now=NOW)) is FailureKind.PRIMARY_LIMIT
+    )
 
 
 def test_parse_owners_by_login_long_error_is_truncated() -> None:

@@ -15,23 +15,14 @@ from github_banners.github.credentials import (
 from github_banners.github.protocol import Resource
 from github_banners.github.sender import Sender
 from github_banners.settings import Secret
+from tests.fake_clock import FakeClock
 from tests.unit.github.fake_api import FakeGitHubApi, owners_response
 from tests.unit.github.samples import NOW
 
 
-class Clock:
-    """Seconds that pass only when a test adds some."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def measure(pace: Pace, clock: Clock, *, seconds: float) -> None:
+def measure(pace: Pace, clock: FakeClock, *, seconds: float) -> None:
     with pace.measure(clock):
-        clock.now += seconds
+        clock.seconds += seconds
 
 
 def test_pause_seconds_idle_account_is_zero() -> None:
@@ -44,35 +35,35 @@ def test_pause_seconds_idle_account_is_zero() -> None:
 def test_pause_seconds_responses_of_any_length_stay_below_the_share(
     seconds: float, process_count: int
 ) -> None:
-    pace, clock = Pace(), Clock()
+    pace, clock = Pace(), FakeClock()
     ends: list[float] = []
-    while clock.now < 1000 + 5 * WINDOW_SECONDS:
-        clock.now += pace.pause_seconds(clock.now, process_count=process_count)
+    while clock.seconds < 1000 + 5 * WINDOW_SECONDS:
+        clock.seconds += pace.pause_seconds(clock.seconds, process_count=process_count)
         measure(pace, clock, seconds=seconds)
-        ends.append(clock.now)
+        ends.append(clock.seconds)
     for end in ends[20:]:
         spent = seconds * sum(end - WINDOW_SECONDS < other <= end for other in ends)
         assert spent <= MAX_RESPONSE_SECONDS / process_count + seconds
 
 
 def test_pause_seconds_requests_in_flight_count_so_far() -> None:
-    pace, clock = Pace(), Clock()
+    pace, clock = Pace(), FakeClock()
     measure(pace, clock, seconds=20)
     with ExitStack() as stack:
         stack.enter_context(pace.measure(clock))
-        assert pace.pause_seconds(clock.now) == 0.0
-        clock.now += 21
-        assert pace.pause_seconds(clock.now) > 0
-    clock.now += WINDOW_SECONDS
-    assert pace.pause_seconds(clock.now) == 0.0
+        assert pace.pause_seconds(clock.seconds) == 0.0
+        clock.seconds += 21
+        assert pace.pause_seconds(clock.seconds) > 0
+    clock.seconds += WINDOW_SECONDS
+    assert pace.pause_seconds(clock.seconds) == 0.0
 
 
 async def test_send_background_pauses_and_interactive_does_not() -> None:
-    clock, pauses = Clock(), list[float]()
+    clock, pauses = FakeClock(), list[float]()
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        clock.now += seconds
+        clock.seconds += seconds
 
     api = FakeGitHubApi()
     api.graphql = lambda request: owners_response()

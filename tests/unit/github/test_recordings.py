@@ -64,12 +64,12 @@ def names(folder: str, pattern: str = "*") -> list[str]:
     return sorted(path.stem for path in (RECORDINGS / folder).glob(f"{pattern}.json"))
 
 
-def path_of(folder: str, name: str) -> Path:
+def recording_path(folder: str, name: str) -> Path:
     return RECORDINGS / folder / f"{name}.json"
 
 
 def recorded_json(folder: str, name: str) -> Any:
-    return json.loads(path_of(folder, name).read_bytes())
+    return json.loads(recording_path(folder, name).read_bytes())
 
 
 def test_recorded_errors_are_all_expected() -> None:
@@ -78,13 +78,13 @@ def test_recorded_errors_are_all_expected() -> None:
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_classify_recorded_error(name: str) -> None:
-    (response,) = recorded_responses(path_of("errors", name))
+    (response,) = recorded_responses(recording_path("errors", name))
     assert classify(response, resource=Resource.CORE, now=NOW) == ERRORS[name]
 
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_parse_rate_limit_of_recorded_error(name: str) -> None:
-    (response,) = recorded_responses(path_of("errors", name))
+    (response,) = recorded_responses(recording_path("errors", name))
     rate_limit = parse_rate_limit(response, resource=Resource.CORE, now=NOW)
     if name.startswith("401") or "TEMPLATED" in name:
         assert rate_limit is None
@@ -94,7 +94,7 @@ def test_parse_rate_limit_of_recorded_error(name: str) -> None:
 
 
 def test_parse_recorded_query_error_with_status_200_is_unreadable() -> None:
-    (response,) = recorded_responses(path_of("errors", "200.graphql-unprocessable"))
+    (response,) = recorded_responses(recording_path("errors", "200.graphql-unprocessable"))
     failure = graphql.parse_owners_by_id(response, now=NOW)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
@@ -156,7 +156,7 @@ def test_parse_recorded_page_with_missing_field_names_it() -> None:
 
 @pytest.mark.parametrize("name", names("rest", "exchange.user.*"))
 def test_parse_recorded_owner(name: str) -> None:
-    (response,) = recorded_responses(path_of("rest", name))
+    (response,) = recorded_responses(recording_path("rest", name))
     body = json.loads(response.body)
     profile = rest.parse_owner(response)
     assert isinstance(profile, rest.OwnerProfile)
@@ -168,7 +168,7 @@ def test_parse_recorded_owner(name: str) -> None:
 
 @pytest.mark.parametrize("name", names("rest"))
 def test_classify_recorded_rest_response(name: str) -> None:
-    for response in recorded_responses(path_of("rest", name)):
+    for response in recorded_responses(recording_path("rest", name)):
         failure = classify(response, resource=Resource.CORE, now=NOW)
         assert (failure is None) == (response.status in {200, 304})
         if failure is not None:
@@ -177,7 +177,7 @@ def test_classify_recorded_rest_response(name: str) -> None:
 
 @pytest.mark.parametrize("name", names("rest", "*repos.*.partial") + names("rest", "*.sferik.*"))
 def test_parse_recorded_first_page(name: str) -> None:
-    response = recorded_responses(path_of("rest", name))[0]
+    response = recorded_responses(recording_path("rest", name))[0]
     body = json.loads(response.body)
     if isinstance(body, list):
         page = rest.parse_page(response, number=1)
@@ -205,7 +205,7 @@ def count_by_hand(bodies: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def parse_repositories(name: str) -> tuple[Repository, ...]:
-    responses = recorded_responses(path_of("rest", name))
+    responses = recorded_responses(recording_path("rest", name))
     pages = [rest.parse_page(response, number=n) for n, response in enumerate(responses, 1)]
     return rest.merge_pages(page for page in pages if isinstance(page, rest.Page))
 
@@ -216,7 +216,7 @@ def compute_stats(name: str) -> Stats:
 
 @pytest.mark.parametrize("name", COMPLETE_LISTS)
 def test_aggregate_recorded_list_equals_a_count_by_hand(name: str) -> None:
-    responses = recorded_responses(path_of("rest", name))
+    responses = recorded_responses(recording_path("rest", name))
     by_hand = count_by_hand([body for response in responses for body in json.loads(response.body)])
     assert msgspec.to_builtins(compute_stats(name)) == by_hand
     assert by_hand["total_repos"] == COMPLETE_LISTS[name]
@@ -225,7 +225,7 @@ def test_aggregate_recorded_list_equals_a_count_by_hand(name: str) -> None:
 @pytest.mark.parametrize("name", COMPLETE_LISTS)
 @pytest.mark.parametrize("include", ["", "archived", "forks", "archived,forks"])
 def test_aggregate_selected_recorded_list_equals_a_count_by_hand(name: str, include: str) -> None:
-    responses = recorded_responses(path_of("rest", name))
+    responses = recorded_responses(recording_path("rest", name))
     bodies = [body for response in responses for body in json.loads(response.body)]
     excluded = [body["name"] for body in bodies[::5]]
     by_hand = dict.fromkeys(
@@ -249,7 +249,7 @@ def test_aggregate_selected_recorded_list_equals_a_count_by_hand(name: str, incl
 
 
 def test_aggregate_selected_leaves_out_recorded_archived_repositories() -> None:
-    (response,) = recorded_responses(path_of("rest", "repos.gaearon.2021-08.partial"))
+    (response,) = recorded_responses(recording_path("rest", "repos.gaearon.2021-08.partial"))
     bodies = json.loads(response.body)
     page = rest.parse_page(response, number=1)
     assert isinstance(page, rest.Page)
@@ -278,7 +278,7 @@ def test_aggregate_recorded_list_has_known_numbers() -> None:
     [("exchange.repos.bitwiseman.2019-10", 6), ("exchange.repos.wycats.2014-04", 2)],
 )
 def test_parse_recorded_link_header_has_the_last_page(name: str, last: int) -> None:
-    responses = recorded_responses(path_of("rest", name))
+    responses = recorded_responses(recording_path("rest", name))
     assert "/user/" in responses[0].headers["link"]
     pages = [rest.parse_page(response, number=n) for n, response in enumerate(responses, 1)]
     assert [page.last for page in pages if isinstance(page, rest.Page)] == [last] * last

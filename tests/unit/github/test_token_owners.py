@@ -40,10 +40,10 @@ class TokenOwnersApi(FakeGitHubApi):
         assert self.now < NOW + timedelta(days=1), "endless retries"
 
     def tokens(self) -> list[str]:
-        return [token_of(request) for request in self.requests]
+        return [parse_token(request) for request in self.requests]
 
     def viewer_response(self, request: httpx2.Request) -> httpx2.Response:
-        user_id = self.user_ids.get(token_of(request))
+        user_id = self.user_ids.get(parse_token(request))
         if user_id is None:
             return json_response(BAD_CREDENTIALS, status=401)
         headers = rate_limit_headers(remaining=100 * user_id, reset_in=timedelta(hours=1))
@@ -51,7 +51,7 @@ class TokenOwnersApi(FakeGitHubApi):
         return json_response({"data": {"viewer": viewer}}, headers=headers)
 
 
-def token_of(request: httpx2.Request) -> str:
+def parse_token(request: httpx2.Request) -> str:
     return request.headers["authorization"].removeprefix("Bearer ")
 
 
@@ -68,7 +68,7 @@ async def group(api: TokenOwnersApi, *tokens: str) -> list[Account]:
         return sender.accounts
 
 
-def tokens_of(accounts: list[Account]) -> list[list[str | None]]:
+def list_tokens(accounts: list[Account]) -> list[list[str | None]]:
     return [
         [
             credential.token.reveal() if credential.token else None
@@ -82,14 +82,14 @@ async def test_group_by_account_queries_each_token_once() -> None:
     api = TokenOwnersApi(a=7, b=8)
     accounts = await group(api, "a", "b")
     assert (api.paths(), api.tokens()) == (["/graphql"] * 2, ["a", "b"])
-    assert tokens_of(accounts) == [["a"], ["b"], [None]]
+    assert list_tokens(accounts) == [["a"], ["b"], [None]]
     assert [account.remaining(Resource.GRAPHQL, now=NOW) for account in accounts] == [700, 800, 0]
 
 
 async def test_group_by_account_tokens_of_one_account_share_its_budget_with_a_warning() -> None:
     with capture_logs() as events:
         accounts = await group(TokenOwnersApi(a=7, b=8, c=7), "a", "b", "c")
-    assert tokens_of(accounts) == [["a", "c"], ["b"], [None]]
+    assert list_tokens(accounts) == [["a", "c"], ["b"], [None]]
     (warning,) = [event for event in events if event["event"] == "github.rate_limit_shared"]
     assert warning["owner"] == "user-7"
     assert warning["accounts"] == [credential.name for credential in accounts[0].credentials]
@@ -97,7 +97,7 @@ async def test_group_by_account_tokens_of_one_account_share_its_budget_with_a_wa
 
 async def test_group_by_account_without_tokens_sends_nothing() -> None:
     api = TokenOwnersApi()
-    assert tokens_of(await group(api)) == [[None]]
+    assert list_tokens(await group(api)) == [[None]]
     assert api.requests == []
 
 
@@ -129,7 +129,7 @@ async def test_group_by_account_rejected_token_is_retried_after_its_cooldown() -
 
     api.user_ids["late"], api.graphql = 7, reject_four_times
     accounts = await group(api, "late", "good")
-    assert tokens_of(accounts) == [["good", "late"], [None]]
+    assert list_tokens(accounts) == [["good", "late"], [None]]
     assert api.tokens() == ["late", "good", "late", "late", "late", "late"]
     assert api.now - NOW >= timedelta(hours=2)
 

@@ -107,7 +107,7 @@ def test_repository_is_found_by_every_key(store: AccountStore) -> None:
     assert store.find_repository("DEV-1", repository.name.upper()) == repository
     assert store.repository_by_id(repository.id) == repository
     assert store.repository_by_node_id(build_node_id("Repository", repository.id)) == repository
-    assert store.owner_of(repository.id) == get(store, "dev-1")
+    assert store.find_repository_owner(repository.id) == get(store, "dev-1")
 
 
 @pytest.mark.parametrize(("owner", "name"), [("dev-1", "zz"), ("nobody", "zz")])

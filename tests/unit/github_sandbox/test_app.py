@@ -8,26 +8,24 @@ import httpx2
 import pytest
 
 from github_sandbox import Failure, create_app
+from tests.fake_clock import FakeTime
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 VIEWER = {"query": "{ viewer { login databaseId } rateLimit { remaining } }"}
 
 
-class FakeTime:
-    """A clock that is set by hand, and a sleep that only records."""
+class SandboxTime(FakeTime):
+    """UTC time with a sleep that only records."""
 
     def __init__(self) -> None:
-        self.now = START
+        super().__init__(START)
         self.slept: list[float] = []
-
-    def __call__(self) -> datetime:
-        return self.now
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
 
-def client(time: FakeTime, **options: Any) -> httpx2.AsyncClient:
+def client(time: SandboxTime, **options: Any) -> httpx2.AsyncClient:
     app = create_app(clock=time, sleep=time.sleep, **options)
     transport = httpx2.ASGITransport(app=app)
     return httpx2.AsyncClient(transport=transport, base_url="http://sandbox")
@@ -38,11 +36,11 @@ def token(name: str) -> Mapping[str, str]:
 
 
 @pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
+def time() -> SandboxTime:
+    return SandboxTime()
 
 
-async def test_tokens_of_one_account_share_its_rate_limit(time: FakeTime) -> None:
+async def test_tokens_of_one_account_share_its_rate_limit(time: SandboxTime) -> None:
     tokens = {"a": 7, "b": 7, "c": 8, "revoked": None}
     async with client(time, tokens=tokens, initial_budget=2) as github:
         remaining = [
@@ -69,7 +67,7 @@ async def test_tokens_of_one_account_share_its_rate_limit(time: FakeTime) -> Non
 
 
 @pytest.mark.parametrize("name", ["revoked", "unknown"])
-async def test_invalid_token_returns_401(time: FakeTime, name: str) -> None:
+async def test_invalid_token_returns_401(time: SandboxTime, name: str) -> None:
     async with client(time, tokens={"good": 1, "revoked": None}) as github:
         rest = await github.get("/users/dev-1", headers=token(name))
         graphql = await github.post("/graphql", json=VIEWER, headers=token(name))
@@ -78,13 +76,13 @@ async def test_invalid_token_returns_401(time: FakeTime, name: str) -> None:
         assert rest.headers["x-ratelimit-limit"] == "60"
 
 
-async def test_token_of_a_generated_account_returns_that_account(time: FakeTime) -> None:
+async def test_token_of_a_generated_account_returns_that_account(time: SandboxTime) -> None:
     async with client(time, tokens={"good": 200_000_001}) as github:
         assert (await github.get("/user", headers=token("good"))).json()["login"] == "dev-1"
         assert (await github.get("/user")).status_code == 401
 
 
-async def test_anonymous_requests_share_a_small_limit_without_graphql(time: FakeTime) -> None:
+async def test_anonymous_requests_share_a_small_limit_without_graphql(time: SandboxTime) -> None:
     async with client(time, initial_budget=2) as github:
         first = await github.get("/users/dev-1")
         again = await github.get("/users/dev-1", headers={"if-none-match": first.headers["etag"]})
@@ -94,7 +92,7 @@ async def test_anonymous_requests_share_a_small_limit_without_graphql(time: Fake
         assert (graphql.status_code, graphql.headers["x-ratelimit-limit"]) == (403, "0")
 
 
-async def test_rate_limit_endpoint_is_free(time: FakeTime) -> None:
+async def test_rate_limit_endpoint_is_free(time: SandboxTime) -> None:
     async with client(time) as github:
         await github.get("/rate_limit", headers=token("x"))
         status = (await github.get("/rate_limit", headers=token("x"))).json()
@@ -103,7 +101,7 @@ async def test_rate_limit_endpoint_is_free(time: FakeTime) -> None:
         assert status["rate"]["reset"] == int(START.timestamp()) + 3_600
 
 
-async def test_etag_depends_on_the_token_and_not_on_compression(time: FakeTime) -> None:
+async def test_etag_depends_on_the_token_and_not_on_compression(time: SandboxTime) -> None:
     async with client(time) as github:
         plain = {"accept-encoding": "identity"}
         first = await github.get("/users/dev-1", headers=token("x"))
@@ -116,7 +114,7 @@ async def test_etag_depends_on_the_token_and_not_on_compression(time: FakeTime) 
         assert first.headers["etag"].startswith('W/"')
 
 
-async def test_missing_user_agent_returns_403(time: FakeTime) -> None:
+async def test_missing_user_agent_returns_403(time: SandboxTime) -> None:
     async with client(time) as github:
         response = await github.get("/users/dev-1", headers={"user-agent": ""})
         assert (response.status_code, response.headers["content-type"]) == (
@@ -137,14 +135,14 @@ async def test_missing_user_agent_returns_403(time: FakeTime) -> None:
         "/no/such/path",
     ],
 )
-async def test_unknown_account_or_path_returns_404(time: FakeTime, path: str) -> None:
+async def test_unknown_account_or_path_returns_404(time: SandboxTime, path: str) -> None:
     async with client(time) as github:
         response = await github.get(path, headers=token("x"))
         assert response.status_code == 404
         assert response.json()["message"] == "Not Found"
 
 
-async def test_organization_is_served_as_user_and_as_organization(time: FakeTime) -> None:
+async def test_organization_is_served_as_user_and_as_organization(time: SandboxTime) -> None:
     async with client(time) as github:
         as_user = (await github.get("/users/UMBRA-LABS", headers=token("x"))).json()
         as_organization = (await github.get("/orgs/umbra-labs", headers=token("x"))).json()
@@ -165,7 +163,7 @@ async def test_organization_is_served_as_user_and_as_organization(time: FakeTime
     ],
 )
 async def test_invalid_graphql_request_returns_an_error(
-    time: FakeTime, body: bytes, status: int, message: str
+    time: SandboxTime, body: bytes, status: int, message: str
 ) -> None:
     async with client(time) as github:
         response = await github.post("/graphql", content=body, headers=token("x"))
@@ -173,7 +171,7 @@ async def test_invalid_graphql_request_returns_an_error(
         assert message in response.text
 
 
-async def test_latency_and_failures_apply_to_all_but_the_control_api(time: FakeTime) -> None:
+async def test_latency_and_failures_apply_to_all_but_the_control_api(time: SandboxTime) -> None:
     async with client(
         time, latency_seconds=0.3, failures=[Failure.UNAVAILABLE], fail_rate=0.5
     ) as github:
@@ -193,7 +191,7 @@ async def test_latency_and_failures_apply_to_all_but_the_control_api(time: FakeT
     ],
 )
 async def test_route_with_another_method_returns_405(
-    time: FakeTime, method: str, path: str, allowed: set[str]
+    time: SandboxTime, method: str, path: str, allowed: set[str]
 ) -> None:
     async with client(time) as github:
         response = await github.request(method, path, headers=token("x"))
@@ -202,7 +200,7 @@ async def test_route_with_another_method_returns_405(
 
 
 @pytest.mark.parametrize("path", ["/users/dev-1/", "/no/such/path"])
-async def test_unknown_path_is_neither_redirected_nor_broken(time: FakeTime, path: str) -> None:
+async def test_unknown_path_is_neither_redirected_nor_broken(time: SandboxTime, path: str) -> None:
     async with client(time, failures=[Failure.UNAVAILABLE]) as github:
         assert (await github.get(path)).status_code == 404
         assert (await github.get("/users/dev-1")).status_code == 503
@@ -210,7 +208,7 @@ async def test_unknown_path_is_neither_redirected_nor_broken(time: FakeTime, pat
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"login": "dev-1"}', b"\xff"])
-async def test_control_with_an_invalid_body_returns_400(time: FakeTime, body: bytes) -> None:
+async def test_control_with_an_invalid_body_returns_400(time: SandboxTime, body: bytes) -> None:
     async with client(time) as github:
         response = await github.post("/_sandbox/rename", content=body)
         assert response.status_code == 400

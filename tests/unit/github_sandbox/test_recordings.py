@@ -105,7 +105,7 @@ def test_recorded_details_are_used(tmp_path: Path) -> None:
     # Only the main language and the size in kilobytes were recorded.
     assert accounts.language_sizes(first) == {"Ruby": 21 * 1_024}
     assert accounts.language_sizes(second) == accounts.language_sizes(third) == {}
-    account = accounts.owner_of(first.id)
+    account = accounts.find_repository_owner(first.id)
     assert account is not None
     shown = build_repository_body(account, first, base_url="http://x")
     assert shown.items() >= bodies[0].items()

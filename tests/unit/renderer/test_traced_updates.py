@@ -23,9 +23,9 @@ pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not install
 
 from tests.unit.serving.span_recorder import (
     Recorder,
-    attributes_of,
-    parent_id_of,
-    trace_id_of,
+    read_attributes,
+    read_parent_id,
+    read_trace_id,
 )
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -55,9 +55,9 @@ def test_record_is_processed_in_the_trace_of_its_header() -> None:
     # Log lines about the outcome of the attempt come after its span.
     assert structlog.contextvars.get_contextvars()["trace_id"] == TRACE
     (span,) = recorder.spans
-    assert (trace_id_of(span), parent_id_of(span)) == (TRACE, "00f067aa0ba902b7")
+    assert (read_trace_id(span), read_parent_id(span)) == (TRACE, "00f067aa0ba902b7")
     assert span.name == "process banner-update"
-    attributes = attributes_of(span)
+    attributes = read_attributes(span)
     assert attributes["messaging.destination.partition.id"] == "2"
     assert attributes["messaging.kafka.offset"] == 7
 
@@ -69,8 +69,8 @@ def test_record_without_a_trace_has_the_id_of_its_log_lines(header: str) -> None
         raise MalformedMessage("a secret")
     (span,) = recorder.spans
     assert span.parent is None
-    assert trace_id_of(span) == structlog.contextvars.get_contextvars()["trace_id"]
-    assert attributes_of(span)["error.type"] == "MalformedMessage"
+    assert read_trace_id(span) == structlog.contextvars.get_contextvars()["trace_id"]
+    assert read_attributes(span)["error.type"] == "MalformedMessage"
 
 
 async def test_batch_is_a_trace_of_its_own_with_links_to_its_pictures() -> None:
@@ -87,6 +87,6 @@ async def test_batch_is_a_trace_of_its_own_with_links_to_its_pictures() -> None:
         await trace_store_many(store_many, tracing=recorder.tracing)([picture])
     batch, first = recorder.spans
     assert batch.parent is None
-    assert trace_id_of(batch) == trace_id != trace_id_of(first)
+    assert read_trace_id(batch) == trace_id != read_trace_id(first)
     (link,) = batch.links
     assert f"{link.context.trace_id:032x}" == TRACE

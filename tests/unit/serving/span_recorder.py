@@ -26,19 +26,19 @@ class Recorder:
         return self.exporter.get_finished_spans()
 
 
-def trace_id_of(span: ReadableSpan) -> str:
+def read_trace_id(span: ReadableSpan) -> str:
     assert span.context is not None
     return f"{span.context.trace_id:032x}"
 
 
-def span_id_of(span: ReadableSpan) -> str:
+def read_span_id(span: ReadableSpan) -> str:
     assert span.context is not None
     return f"{span.context.span_id:016x}"
 
 
-def parent_id_of(span: ReadableSpan) -> str | None:
+def read_parent_id(span: ReadableSpan) -> str | None:
     return f"{span.parent.span_id:016x}" if span.parent is not None else None
 
 
-def attributes_of(span: ReadableSpan) -> dict[str, object]:
+def read_attributes(span: ReadableSpan) -> dict[str, object]:
     return dict(span.attributes or {})

@@ -12,18 +12,9 @@ from github_banners.api import public_routes as api
 from github_banners.renderer import preview_route as renderer
 from github_banners.serving.metrics import Metrics, MetricsMiddleware, RequestMetricsMiddleware
 from github_banners.storage import banner_routes as storage
+from tests.fake_clock import FakeClock
 from tests.unit.api.asgi import InnerApp, http_scope, send_request
 from tests.unit.serving.test_metrics import get, scrape
-
-
-class Time:
-    """A monotonic clock that tests advance."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 def label_path(path: str) -> str | None:
@@ -31,10 +22,10 @@ def label_path(path: str) -> str | None:
 
 
 def with_metrics(
-    app: ASGIApp, metrics: Metrics, time: Time | None = None
+    app: ASGIApp, metrics: Metrics, time: FakeClock | None = None
 ) -> RequestMetricsMiddleware:
     return RequestMetricsMiddleware(
-        app, metrics=metrics, label_path=label_path, monotonic=time or Time()
+        app, metrics=metrics, label_path=label_path, monotonic=time or FakeClock()
     )
 
 
@@ -88,7 +79,7 @@ async def test_requests_are_counted_by_status() -> None:
 
 
 async def test_request_duration_is_recorded() -> None:
-    metrics, time = Metrics(), Time()
+    metrics, time = Metrics(), FakeClock()
 
     async def slowly(scope: Scope, receive: Receive, send: Send) -> None:
         time.seconds += 0.75

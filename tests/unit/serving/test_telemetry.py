@@ -26,10 +26,10 @@ from opentelemetry.trace import StatusCode
 from github_banners.serving.telemetry import export
 from tests.unit.serving.span_recorder import (
     Recorder,
-    attributes_of,
-    parent_id_of,
-    span_id_of,
-    trace_id_of,
+    read_attributes,
+    read_parent_id,
+    read_span_id,
+    read_trace_id,
 )
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -51,8 +51,8 @@ def test_start_span_parent_is_the_header(recorder: Recorder) -> None:
     with recorder.start_span("a", parent=TRACEPARENT, kind=SpanKind.CONSUMER) as header:
         assert make_traceparent() == header
     (span,) = recorder.spans
-    assert (trace_id_of(span), parent_id_of(span)) == (TRACE, PARENT)
-    assert header.startswith(f"00-{TRACE}-{span_id_of(span)}-")
+    assert (read_trace_id(span), read_parent_id(span)) == (TRACE, PARENT)
+    assert header.startswith(f"00-{TRACE}-{read_span_id(span)}-")
     assert span.kind.name == "CONSUMER"
     assert "span_id" not in structlog.contextvars.get_contextvars()
 
@@ -61,8 +61,8 @@ def test_start_span_without_header_is_a_child_of_the_current_span(recorder: Reco
     with recorder.start_span("outer") as outer, recorder.start_span("inner", parent="malformed"):
         pass
     inner = recorder.spans[0]
-    assert trace_id_of(inner) == parse_trace_id(outer)
-    assert parent_id_of(inner) == outer.split("-")[2]
+    assert read_trace_id(inner) == parse_trace_id(outer)
+    assert read_parent_id(inner) == outer.split("-")[2]
 
 
 def test_start_span_root_has_the_trace_id_of_log_lines(recorder: Recorder) -> None:
@@ -73,8 +73,8 @@ def test_start_span_root_has_the_trace_id_of_log_lines(recorder: Recorder) -> No
     with recorder.start_span("random", is_root=True, parent="malformed"):
         pass
     root, random = recorder.spans
-    assert (trace_id_of(root), root.parent) == (TRACE, None)
-    assert (trace_id_of(random) == TRACE, random.parent) == (False, None)
+    assert (read_trace_id(root), root.parent) == (TRACE, None)
+    assert (read_trace_id(random) == TRACE, random.parent) == (False, None)
 
 
 def test_start_span_only_in_trace_records_nothing_outside(recorder: Recorder) -> None:
@@ -96,7 +96,7 @@ def test_start_span_error_is_recorded_by_its_type_alone(recorder: Recorder) -> N
     with suppress(ValueError), recorder.start_span("failing"):
         raise ValueError("with a secret")
     (span,) = recorder.spans
-    assert attributes_of(span) == {"error.type": "ValueError"}
+    assert read_attributes(span) == {"error.type": "ValueError"}
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
     assert span.events == ()
 
@@ -130,9 +130,9 @@ async def test_middleware_records_route_and_status_and_no_query(recorder: Record
     (span,) = recorder.spans
     assert span.name == "GET /banners"
     assert span.kind.name == "SERVER"
-    assert (trace_id_of(span), parent_id_of(span)) == (TRACE, PARENT)
-    assert received.split("-")[1:3] == [TRACE, span_id_of(span)]
-    assert attributes_of(span) == {
+    assert (read_trace_id(span), read_parent_id(span)) == (TRACE, PARENT)
+    assert received.split("-")[1:3] == [TRACE, read_span_id(span)]
+    assert read_attributes(span) == {
         "http.request.method": "GET",
         "http.response.status_code": 200,
         "http.route": "/banners",
@@ -146,8 +146,8 @@ async def test_middleware_without_header_starts_a_new_trace(recorder: Recorder) 
         received = await serve(recorder.tracing, "/unknown")
     (span,) = recorder.spans
     assert span.name == "GET"
-    assert "http.route" not in attributes_of(span)
-    assert parse_trace_id(received) == trace_id_of(span) != TRACE
+    assert "http.route" not in read_attributes(span)
+    assert parse_trace_id(received) == read_trace_id(span) != TRACE
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
@@ -165,7 +165,7 @@ async def test_middleware_records_failures(
     with suppress(InvalidInput):
         await serve(recorder.tracing, "/banners", status=status)
     (span,) = recorder.spans
-    assert attributes_of(span).get("error.type") == error
+    assert read_attributes(span).get("error.type") == error
     assert (span.status.status_code is StatusCode.ERROR) == (error is not None)
 
 
@@ -196,10 +196,10 @@ async def test_service_call_is_recorded_within_a_trace_and_sends_its_span(
     with recorder.start_span("outer"):
         sent = await request_through(transport, "http://storage:8082/banners?key=secret")
     span, outer = recorder.spans
-    assert parent_id_of(span) == span_id_of(outer)
-    assert f"{trace_id_of(span)}-{span_id_of(span)}" in sent
+    assert read_parent_id(span) == read_span_id(outer)
+    assert f"{read_trace_id(span)}-{read_span_id(span)}" in sent
     assert "of the caller" not in sent
-    assert attributes_of(span) == {
+    assert read_attributes(span) == {
         "http.request.method": "GET",
         "http.response.status_code": 200,
         "server.address": "storage",
@@ -213,7 +213,7 @@ async def test_github_request_is_recorded_always_and_sends_no_trace(recorder: Re
     assert "of the caller" in await request_through(transport, "https://api.github.com/users/x")
     (span,) = recorder.spans
     assert span.parent is None
-    assert attributes_of(span)["server.port"] == 443
+    assert read_attributes(span)["server.port"] == 443
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ async def test_failed_request_is_recorded(recorder: Recorder, path: str, error: 
     with suppress(httpx2.NetworkError):
         await request_through(transport, f"https://api.github.com{path}")
     (span,) = recorder.spans
-    assert attributes_of(span)["error.type"] == error
+    assert read_attributes(span)["error.type"] == error
     assert span.status.status_code is StatusCode.ERROR
 
 

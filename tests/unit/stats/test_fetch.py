@@ -7,11 +7,12 @@ import pytest
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.models import Owner, OwnerRepositories, Snapshot, Stats
 from github_banners.stats.fetch import Deadline, picture_deadline, resolve_login
+from tests.fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-class FakeGitHub:
+class RenamedLogins:
     """Fake GitHub that knows the holder of each login, and records requests."""
 
     def __init__(self, **ids_by_login: int) -> None:
@@ -47,54 +48,56 @@ def last_seen(owner_id: int, login: str) -> Snapshot:
     return Snapshot(Owner(owner_id, login), Stats(0, 0, 0, 0, 0, {}), NOW)
 
 
-async def resolve(github: FakeGitHub, login: str, known: Snapshot | None) -> list[tuple[int, str]]:
+async def resolve(
+    github: RenamedLogins, login: str, known: Snapshot | None
+) -> list[tuple[int, str]]:
     owners = await resolve_login(github, login, known)
     return [(owner.owner.id, owner.owner.login) for owner in owners]
 
 
 async def test_resolve_login_of_unknown_owner_fetches_by_login() -> None:
-    github = FakeGitHub(Alice=1)
+    github = RenamedLogins(Alice=1)
     assert await resolve(github, "alice", None) == [(1, "Alice")]
     assert github.requested == ["alice"]
 
 
 async def test_resolve_login_that_does_not_exist_raises() -> None:
     with pytest.raises(UnknownUser):
-        await resolve_login(FakeGitHub(), "alice", None)
+        await resolve_login(RenamedLogins(), "alice", None)
 
 
 async def test_resolve_login_of_same_holder_sends_one_request() -> None:
-    github = FakeGitHub(Alice=1)
+    github = RenamedLogins(Alice=1)
     assert await resolve(github, "ALICE", last_seen(1, "alice")) == [(1, "Alice")]
     assert github.requested == [1]
 
 
 async def test_resolve_login_of_renamed_owner_returns_it() -> None:
-    github = FakeGitHub(alicia=1)
+    github = RenamedLogins(alicia=1)
     assert await resolve(github, "alice", last_seen(1, "alice")) == [(1, "alicia")]
     assert github.requested == [1, "alice"]
 
 
 async def test_resolve_login_taken_over_returns_both_owners() -> None:
-    github = FakeGitHub(alicia=1, alice=2)
+    github = RenamedLogins(alicia=1, alice=2)
     owners = await resolve(github, "alice", last_seen(1, "alice"))
     assert owners == [(1, "alicia"), (2, "alice")]
 
 
 async def test_resolve_login_former_login_returns_last_holder() -> None:
-    github = FakeGitHub(alicia=1)
+    github = RenamedLogins(alicia=1)
     assert await resolve(github, "alice", last_seen(1, "alicia")) == [(1, "alicia")]
     assert github.requested == ["alice", 1]
 
 
 async def test_resolve_login_former_login_taken_returns_new_holder() -> None:
-    github = FakeGitHub(alicia=1, alice=2)
+    github = RenamedLogins(alicia=1, alice=2)
     assert await resolve(github, "alice", last_seen(1, "alicia")) == [(2, "alice")]
     assert github.requested == ["alice"]
 
 
 async def test_resolve_login_of_deleted_owner_returns_new_holder() -> None:
-    github = FakeGitHub(alice=2)
+    github = RenamedLogins(alice=2)
     assert await resolve(github, "alice", last_seen(1, "alice")) == [(2, "alice")]
     assert github.requested == [1, "alice"]
 
@@ -102,40 +105,30 @@ async def test_resolve_login_of_deleted_owner_returns_new_holder() -> None:
 @pytest.mark.parametrize("login", ["alice", "a-former-name"])
 async def test_resolve_login_of_deleted_owner_raises(login: str) -> None:
     with pytest.raises(UnknownUser):
-        await resolve_login(FakeGitHub(bob=3), login, last_seen(1, "alice"))
+        await resolve_login(RenamedLogins(bob=3), login, last_seen(1, "alice"))
 
 
 async def test_resolve_login_with_known_holder_fetches_as_known() -> None:
     for known in (last_seen(1, "alice"), last_seen(1, "alicia"), last_seen(9, "alice")):
-        github = FakeGitHub(alicia=1, alice=2)
+        github = RenamedLogins(alicia=1, alice=2)
         await resolve(github, "alice", known)
         assert "alice" in github.requested
         assert github.unknown_logins == []
-    github = FakeGitHub(alice=2)
+    github = RenamedLogins(alice=2)
     await resolve(github, "alice", None)
     assert github.unknown_logins == ["alice"]
 
 
 async def test_resolve_login_during_outage_raises_unavailable() -> None:
-    github = FakeGitHub(alicia=1)
+    github = RenamedLogins(alicia=1)
     github.fails_by_login = True
     for known in (None, last_seen(1, "alice"), last_seen(1, "alicia")):
         with pytest.raises(GitHubUnavailable):
             await resolve_login(github, "alice", known)
 
 
-class Time:
-    """Monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def test_timeout_seconds_returns_limit_or_remaining_time() -> None:
-    now = Time()
+    now = FakeClock()
     deadline = Deadline(3.0, 1.8, now)
     assert deadline.timeout_seconds(0.5) == 0.5
     assert deadline.timeout_seconds(100) == pytest.approx(2.8)
@@ -148,7 +141,7 @@ def test_timeout_seconds_returns_limit_or_remaining_time() -> None:
 
 
 def test_timeouts_of_github_and_database_are_capped() -> None:
-    now = Time()
+    now = FakeClock()
     deadline = Deadline(3.0, 1.8, now)
     assert (deadline.database_timeout_seconds(), deadline.github_timeout_seconds()) == (0.3, 1.8)
     now.seconds += 2.7

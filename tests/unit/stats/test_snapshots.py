@@ -15,20 +15,12 @@ from github_banners.models import Owner, OwnerRepositories, Stats
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, SnapshotCache, Ttls
+from tests.fake_clock import FakeTime
 
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 TTLS = Ttls(timedelta(minutes=10), timedelta(hours=24), timedelta(minutes=5))
 # An entry is about 600 bytes; a raised exception held 18 to 45 KB.
 MAX_BYTES_PER_NAME = 1_500
-
-
-class Clock:
-    """A time that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 29, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 class SilentDatabase:
@@ -80,8 +72,8 @@ async def measure_bytes_per_name(error: Callable[[str], BannersError], *, names:
         github=github,
         batch_fetcher=github,
         ttls=TTLS,
-        clock=Clock(),
-        invalidations=Invalidations(clock=Clock()),
+        clock=FakeTime(NOON),
+        invalidations=Invalidations(clock=FakeTime(NOON)),
     )
 
     async def look(name: str) -> None:
@@ -114,14 +106,14 @@ async def test_cache_error_of_unknown_logins_uses_little_memory(
     assert await measure_bytes_per_name(error, names=200) < MAX_BYTES_PER_NAME
 
 
-def make_known(clock: Clock) -> SnapshotCache:
+def make_known(clock: FakeTime) -> SnapshotCache:
     return SnapshotCache(
         ttls=TTLS, invalidations=Invalidations(clock=clock), clock=clock, max_bytes=1 << 20
     )
 
 
 def test_cached_error_returns_a_new_copy() -> None:
-    known = make_known(Clock())
+    known = make_known(FakeTime(NOON))
     error = raised(UnknownUser("nobody"))
     known.errors.put("nobody", error, ttl=timedelta(seconds=60))
     first, second = known.errors.get("nobody"), known.errors.get("nobody")
@@ -136,7 +128,7 @@ def test_cached_error_returns_a_new_copy() -> None:
 
 
 def test_cached_error_after_ttl_returns_none() -> None:
-    clock = Clock()
+    clock = FakeTime(NOON)
     known = make_known(clock)
     known.errors.put("nobody", UnknownUser("nobody"), ttl=timedelta(seconds=60))
     clock.now += timedelta(seconds=60)
@@ -145,7 +137,7 @@ def test_cached_error_after_ttl_returns_none() -> None:
 
 
 def test_cache_error_evicts_expired_errors() -> None:
-    clock = Clock()
+    clock = FakeTime(NOON)
     known = make_known(clock)
     for number in range(100):
         known.errors.put(f"old-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
@@ -156,7 +148,7 @@ def test_cache_error_evicts_expired_errors() -> None:
 
 
 def test_cache_error_stays_within_memory_limit() -> None:
-    known = make_known(Clock())
+    known = make_known(FakeTime(NOON))
     for number in range(20_000):
         known.errors.put(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
     assert known.errors.used_bytes <= 4 << 20
@@ -164,7 +156,7 @@ def test_cache_error_stays_within_memory_limit() -> None:
 
 
 def test_invalidations_forgotten_owner_counts_as_changed_until_then() -> None:
-    clock = Clock()
+    clock = FakeTime(NOON)
     invalidations = Invalidations(clock=clock)
     before = clock.now
     clock.now += timedelta(seconds=1)
