@@ -297,9 +297,17 @@ class RendererUnavailable(Unavailable):
 
 
 class StorageUnavailable(Unavailable):
-    """Banners can't be stored or read: the disk is full, missing or not writable."""
+    """
+    Banners can't be stored or read: the disk is full, missing or not writable.
+
+    `is_permanent` is true if a retry does not help, since permission is denied for example.
+    """
 
     public_message = "can't store banner"
+
+    def __init__(self, message: str | None = None, *, is_permanent: bool = False) -> None:
+        super().__init__(message)
+        self.is_permanent = is_permanent
 
 
 class BrokerUnavailable(Unavailable):

@@ -80,7 +80,7 @@ def test_copy_is_interrupted_and_resumed(
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for_objects(bucket, 20)
+    wait_for_objects(bucket, 21)  # one is that of the check
     copying.send_signal(number)
     _, errors = copying.communicate(timeout=30)
     assert copying.returncode == code
@@ -131,12 +131,34 @@ def test_copy_failing_store_exits_with_1_and_the_reason(
     bucket.proxy.choose_fault = lambda call: S3Fault.DENIED
     denied = run("storage", "copy", str(bucket.location), str(folder), env=env)
     assert denied.returncode == 1
-    assert "AccessDenied. Start it again to continue." in denied.stderr
+    assert denied.stderr.endswith("AccessDenied.\n")
     assert "Traceback" not in denied.stderr
     bucket.come_back()
     missing = run("storage", "copy", str(folder / "nowhere"), str(bucket.location), env=env)
     assert missing.returncode == 1
     assert "No such file or directory" in missing.stderr
+
+
+def test_copy_missing_target_bucket_ends_at_once(bucket: BucketBackend, folder: Path) -> None:
+    started_at = time.monotonic()
+    result = run("storage", "copy", str(folder), "s3://not-there/banners", env=bucket_env(bucket))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Copied 0, up to date 0. Stopped: the bucket can't be used: the server responds"
+        " NoSuchBucket.\n"
+    )
+    assert time.monotonic() - started_at < 10
+
+
+def test_copy_without_banners_exits_with_1(
+    bucket: BucketBackend, folder: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for source in (f"{bucket.location}/nope", str(empty), str(folder.parent)):
+        result = run("storage", "copy", source, str(tmp_path / "to"), env=bucket_env(bucket))
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == f"FROM has no banners: {source} has no files NAME.svg.\n"
 
 
 def test_copy_picture_that_can_not_be_copied_exits_with_1(folder: Path, tmp_path: Path) -> None:

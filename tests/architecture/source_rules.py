@@ -60,7 +60,7 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "api/api_service.py",
         "renderer/renderer_service.py",
         "storage/storage_service.py",
-        "storage/store_copy.py",
+        "storage/store.py",
     },
     "structlog": {
         *_SERVICES,

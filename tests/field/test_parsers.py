@@ -407,8 +407,8 @@ CASES = [
     ),
     Case(
         "storage: the version of an object",
-        ("storage.bucket_store:version_from_attributes",),
-        lambda text: bucket_store.version_from_attributes({"version": text}),
+        ("storage.bucket_store:parse_metadata",),
+        lambda text: bucket_store.parse_metadata({"version": text}),
         "1796000000",
         texts,
     ),

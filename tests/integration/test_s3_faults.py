@@ -11,12 +11,15 @@ from structlog.testing import capture_logs
 
 from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.models import utc_now
+from github_banners.serving.health import Health
 from github_banners.settings import Settings, StorageBucket
-from github_banners.storage.open_store import open_bucket, open_store
-from github_banners.storage.picture_format import StoredVersion, with_version
+from github_banners.storage import open_store as open_store_module
+from github_banners.storage.open_store import open_bucket, open_service_store, open_store
+from github_banners.storage.picture_format import StoredVersion, tombstone, with_version
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
-from tests.integration.s3_server import BUCKET, SECRET_KEY, bucket_environment
+from tests.integration.s3_server import BUCKET, SECRET_KEY, S3Server, bucket_environment
 from tests.integration.store_backends import BucketBackend
 from tests.long_form import IS_LONG
 from tests.unit.storage.requests import picture, store_request
@@ -124,6 +127,36 @@ async def test_every_third_request_fails_and_nothing_acknowledged_is_lost(
     assert stored.body == picture(stored.version)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "PUT"])
+async def test_storage_without_traffic_notices_that_the_bucket_is_back(
+    bucket: BucketBackend, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(open_store_module, "_PROBE_INTERVAL_SECONDS", 0.1)
+    requests = 0
+
+    def choose(call: S3Request) -> S3Fault | None:
+        nonlocal requests
+        requests += 1
+        return S3Fault.DENIED if call.method == method else None
+
+    bucket.proxy.choose_fault = choose
+    async with open_service_store(bucket.location, bucket.settings, clock=utc_now) as store:
+        with pytest.raises(StorageUnavailable):
+            await store.put(request(1))
+        await asyncio.sleep(1)
+        health = Health({"store": lambda: store.is_available})
+        assert health.degraded() == ["store"]
+        bucket.come_back()
+        async with asyncio.timeout(5):
+            while health.degraded():  # noqa: ASYNC110 - a state, no event
+                await asyncio.sleep(0.05)
+        bucket.proxy.choose_fault = choose
+        requests = 0
+        await asyncio.sleep(0.5)
+        assert requests == 0
+    assert bucket.contents() == {}
+
+
 async def test_put_with_lost_response_is_stored(store: Store, bucket: BucketBackend) -> None:
     """The client repeats the put, whose condition its first attempt has made false."""
     await store.put(request(1))
@@ -148,6 +181,38 @@ async def test_object_of_another_program_is_none_and_is_replaced(
     assert await store.get_version("a") is None
     assert await store.put(request(1)) == StoreResponse(url="/banners/a")
     assert await store.get("a") == StoredPicture(picture(1), 1)
+
+
+async def test_picture_without_metadata_has_the_version_at_its_end(
+    store: Store, bucket: BucketBackend
+) -> None:
+    bucket.add_file("a.svg", with_version(picture(5), 5))
+    assert await store.get_version("a") == StoredVersion(5)
+    assert await store.get("a") == StoredPicture(picture(5), 5)
+    assert await store.put(request(4)) == StoreResponse(url="/banners/a", superseded=True)
+    assert await store.put(request(6)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(6), 6)
+
+
+async def test_tombstone_without_metadata_refuses_older_pictures(
+    store: Store, bucket: BucketBackend
+) -> None:
+    bucket.add_file("a.svg", tombstone(5))
+    assert await store.get_version("a") == StoredVersion(5, is_removed=True)
+    assert await store.get("a") is None
+    assert await store.put(request(5)) == StoreResponse(url="/banners/a", superseded=True)
+    assert not (await store.remove("a", version=5)).removed
+    assert await store.put(request(6)) == StoreResponse(url="/banners/a")
+
+
+@pytest.mark.parametrize("body", [b"", b"<svg/>"])
+async def test_object_without_a_version_is_none(
+    store: Store, bucket: BucketBackend, body: bytes
+) -> None:
+    bucket.add_file("a.svg", body)
+    assert await store.get_version("a") is None
+    assert await store.get("a") is None
+    assert await store.put(request(1)) == StoreResponse(url="/banners/a")
 
 
 async def test_stored_implausible_version_loses_to_any(store: Store, bucket: BucketBackend) -> None:
@@ -195,6 +260,30 @@ async def test_bucket_without_a_prefix_works(bucket: BucketBackend) -> None:
         assert await store.get("without-a-prefix") == StoredPicture(picture(1), 1)
         pages = [page async for page in store.list_paths()]
         assert [path for page in pages for path in page] == ["without-a-prefix"]
+
+
+@pytest.mark.parametrize(
+    "fault", [S3Fault.SLOW_DOWN, S3Fault.TRUNCATE] if IS_LONG else [S3Fault.SLOW_DOWN]
+)
+async def test_list_paths_continues_after_a_fault(
+    store: Store, bucket: BucketBackend, s3_server: S3Server, fault: S3Fault
+) -> None:
+    paths = {f"b-{number}" for number in range(2500)}
+    folder = s3_server.folder / "data" / BUCKET / bucket.prefix
+    folder.mkdir(parents=True)
+    for path in paths:
+        (folder / f"{path}.svg").touch()
+    lists = 0
+
+    def choose(request: S3Request) -> S3Fault | None:
+        nonlocal lists
+        lists += "list-type" in request.path
+        return fault if 3 <= lists <= 6 else None
+
+    bucket.proxy.choose_fault = choose
+    pages = [page async for page in store.list_paths()]
+    assert sorted(path for page in pages for path in page) == sorted(paths)
+    assert lists == 7
 
 
 # What is wrong with the settings
@@ -265,34 +354,3 @@ async def test_settings_win_over_the_environment_and_empty_variables_are_unset(
         monkeypatch.setenv(name, value)
     await open_bucket(bucket.location, bucket.settings).check()
     assert {name: os.environ[name] for name in variables} == variables
-
-
-async def test_check_leaves_nothing(bucket: BucketBackend) -> None:
-    await open_bucket(bucket.location, bucket.settings).check()
-    assert bucket.contents() == {}
-
-
-UNFIT_SERVERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "ignores conditions": (
-        lambda response: (
-            b'HTTP/1.1 200 OK\r\netag: "1"\r\ncontent-length: 0\r\n\r\n'
-            if response.startswith(b"HTTP/1.1 412 ")
-            else response
-        ),
-        "ignores If-None-Match or If-Match",
-    ),
-    "loses metadata": (
-        lambda response: response.replace(b"x-amz-meta-version", b"x-amz-meta-nothing"),
-        "does not store metadata",
-    ),
-}
-
-
-@pytest.mark.parametrize(("change", "match"), UNFIT_SERVERS.values(), ids=list(UNFIT_SERVERS))
-async def test_check_names_what_the_server_does_not_support(
-    bucket: BucketBackend, change: Callable[[bytes], bytes], match: str
-) -> None:
-    bucket.proxy.change_response = change
-    with pytest.raises(ConfigurationError, match=match):
-        await open_bucket(bucket.location, bucket.settings).check()
-    assert bucket.contents() == {}

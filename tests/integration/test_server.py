@@ -121,6 +121,38 @@ async def test_serve_app_exit_answers_backlog() -> None:
             assert b"".join(iter(lambda client=client: client.recv(4096), b"")).endswith(b"hello")  # type: ignore[misc]
 
 
+async def test_serve_app_exit_without_descriptors_answers_backlog() -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    listener = open_listener(HOST, 0)
+    try:
+        async with serve_app(app, listener):
+            await asyncio.sleep(0.05)
+            clients = [socket.create_connection((HOST, port_number(listener))) for _ in range(60)]
+            for client in clients:
+                client.sendall(REQUEST)
+                client.settimeout(5)
+            # All files have lower numbers than this one: 20 of the 60 can be accepted at once.
+            limit = clients[-1].fileno() + 21
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for client in clients:
+        with client:
+            assert b"".join(iter(lambda client=client: client.recv(4096), b"")).endswith(b"hello")  # type: ignore[misc]
+
+
+async def test_serve_app_exit_without_descriptors_ends_at_the_drain_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "DRAIN_TIMEOUT_SECONDS", 0.2)
+    loop = asyncio.get_running_loop()
+    async with serve_app(app, Exhausted(open_listener(HOST, 0), 10_000)):  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        start = loop.time()
+    assert 0.2 <= loop.time() - start < 1
+
+
 async def test_serve_app_exit_cuts_off_hanging_application(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

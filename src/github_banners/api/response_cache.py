@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from operator import itemgetter
 from typing import TypeAlias
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -22,7 +23,7 @@ from github_banners.api.compatible_route import to_preview_target
 from github_banners.api.pictures import CachedPicture, PictureCache, PictureKey
 from github_banners.cache import ByteBoundedLru
 from github_banners.models import Clock
-from github_banners.options import OPTION_NAMES
+from github_banners.options import OPTION_NAMES, fold_name
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
 from github_banners.serving.framework import Content, HttpResponse, etag_matches
 
@@ -326,8 +327,10 @@ def normalise_target(target: bytes) -> bytes | None:
         if name in _OPTION_NAMES:
             options.append((name, value))
         elif (may_be_encoded and (b"%" in name or b"+" in name)) or name != name.strip():
-            # The parser decodes and strips names.
-            return None
+            # The parser decodes and strips names: it may find a known one.
+            decoded = unquote_plus(raw_name.decode("latin-1"))
+            if fold_name(decoded).encode() in _OPTION_NAMES:
+                return None
     # Sorted by name only: the order of values of one name matters (the last one counts, lists
     # join).
     options.sort(key=itemgetter(0))

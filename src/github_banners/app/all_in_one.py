@@ -19,7 +19,7 @@ from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.settings import Settings, StorageFolder
-from github_banners.storage.open_store import open_store
+from github_banners.storage.open_store import open_service_store
 from github_banners.storage.store import Store
 from github_banners.storage.traced_store import trace_store
 
@@ -36,7 +36,7 @@ async def open_all_in_one(
     """Open the service; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
     location = settings.banners_storage_url or StorageFolder(banners_dir)
     async with (
-        open_store(location, settings, clock=clock) as store,
+        open_service_store(location, settings, clock=clock) as store,
         open_api(
             settings,
             conninfo=conninfo,

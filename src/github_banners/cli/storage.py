@@ -66,7 +66,8 @@ def copy(
 
     Skips what TO has at the same version or a newer one, and never replaces a newer one: stopped
     in the middle, start it again. Services may use both meanwhile. The AWS_ variables apply to
-    both. Exit codes: 0 if TO has everything, 1 if not, 2 if an argument or a setting is invalid.
+    both. Exit codes: 0 if TO has everything, 1 if not or if FROM has no banners, 2 if an argument
+    or a setting is invalid.
     """
     require_unix()
     from github_banners.serving.event_loop import run
@@ -75,7 +76,7 @@ def copy(
 
     arguments = {"FROM": source, "TO": target}
     (source_location, target_location), settings = _read_arguments_and_settings(arguments)
-    counts = CopyCounts()
+    counts, stop = CopyCounts(), None
     try:
         run(
             copy_with_progress(
@@ -83,12 +84,17 @@ def copy(
             )
         )
     except StorageUnavailable as error:
-        exit_with(f"{counts} Stopped: {error}. Start it again to continue.", code=1)
+        advice = "" if error.is_permanent else " Start it again to continue."
+        stop = f"Stopped: {error}.{advice}"
     except KeyboardInterrupt:
         typer.echo(f"{counts} Stopped: start it again to continue.", err=True)
         raise
     for failure in counts.failures:
         typer.echo(f"Not copied: {escape_controls(failure)}", err=True)
+    if stop is not None:
+        exit_with(f"{counts} {stop}", code=1)
+    if counts.copied + counts.skipped + counts.failed == 0:
+        exit_with(f"FROM has no banners: {source_location} has no files NAME.svg.", code=1)
     typer.echo(str(counts))
     sys.exit(1 if counts.failed else 0)
 

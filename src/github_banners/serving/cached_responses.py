@@ -48,12 +48,19 @@ class CachedResponses(Protocol):
         """
 
 
+def are_unambiguous(headers: RawHeaders) -> bool:
+    """Return whether none of the headers that matter to a cached response is repeated."""
+    names = [name for name, _ in headers if name in _RELEVANT_HEADERS]
+    return len(names) == len(set(names))
+
+
 def encode_response(status: int, headers: RawHeaders, body: bytes) -> bytes:
     """Encode a whole HTTP/1.1 response."""
     lines = [b"%b: %b\r\n" % header for header in headers]
     return b"".join([_STATUS_LINES[status], *lines, b"\r\n", body])
 
 
+_RELEVANT_HEADERS = {b"host", b"accept-encoding", b"if-none-match"}
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }

@@ -157,7 +157,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
     weights = {}
     for offer in accept_encoding.lower().split(","):
         coding, _, weight = offer.partition(";")
-        weights[coding.strip()] = weight.replace(" ", "")
+        weights[coding.strip()] = "".join(weight.split())
     weight = weights.get("gzip", weights.get("*", "q=0"))
     return weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 

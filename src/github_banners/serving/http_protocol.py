@@ -8,61 +8,26 @@ time.
 """
 
 import asyncio
-import string
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import httptools
-import msgspec
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from github_banners.serving import malformed_requests
 from github_banners.serving.cached_responses import (
     CachedResponse,
-    CachedResponses,
     RawHeaders,
-    encode_response,
+    are_unambiguous,
 )
-from github_banners.serving.media_types import JSON
+from github_banners.serving.connections import Connections
 
-_ERRORS = {400: "bad request", 431: "request header fields too large"}
 _MAX_HEADERS = 256
 _MAX_PIPELINED = 8
 # Data is parsed in slices, so that parsing can pause within a segment full of tiny requests.
 _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
 _MAX_UNPARSED_BYTES = 512 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one connection."""
-
-    head_bytes: int = 64 << 10
-    head_seconds: float = 15
-    body_pause_seconds: float = 15
-    idle_seconds: float = 75  # longer than proxies keep idle connections, so that they close first
-    unread_seconds: float = 30
-    shutdown_seconds: float = 1.0
-
-
-@dataclass(eq=False, slots=True)
-class Connections:
-    """The open connections of one server; `now` is the time of the last sweep."""
-
-    limits: Limits
-    cached: CachedResponses | None
-    now: float
-    open: set["HttpProtocol"] = field(default_factory=set)
-    on_closed: Callable[[], None] = lambda: None
-
-    def sweep(self, now: float) -> None:
-        """Close every connection that has exceeded a time limit."""
-        self.now = now
-        for connection in tuple(self.open):
-            connection.close_if_overdue()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -81,15 +46,18 @@ class HttpProtocol(HttpToolsProtocol):
         self._shared = shared
         self._limits = shared.limits
         self._cached = shared.cached
-        self._active_at = shared.now  # when data was last received or a response finished
+        self._active_at = shared.now  # when a request or response last made progress
         self._in_head = False
-        self._head_bytes = 0
+        self._in_request_line = False
+        self._is_target_encoded = False  # whether the target being parsed had raw UTF-8
+        self._framing_bytes = 0  # of the message being parsed: all but its body
         self._in_message = False
         self._message_count = 0  # requests that started in the segment being parsed
         self._is_answered = False  # whether the request being parsed was answered from the cache
-        self._from_cache: CachedResponse | None = None  # the last response in this segment
+        self._from_cache: CachedResponse | None = None  # the last response
         self._is_draining = False
         self._is_finished = False  # whether further data is ignored
+        self._is_half_closed = False  # whether the client has sent its last request
         self._pending_requests = 0  # requests running in the application or queued for it
         self._rejection: int | None = None
         self._unparsed = bytearray()
@@ -119,11 +87,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._shared.on_closed()
 
     def shutdown(self) -> None:
-        """
-        Close the connection after the next response, or after a moment if it is idle.
-
-        The moment is for a request that is on its way already, on a new or a kept-alive connection.
-        """
+        """Close the connection after the next response, which may be to a request in transit."""
+        if self._is_draining:
+            return
         self._is_draining = True
         if self._is_idle:
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
@@ -144,7 +110,9 @@ class HttpProtocol(HttpToolsProtocol):
             if quiet_seconds > limits.head_seconds:
                 self._finish()
         elif self._is_idle:
-            if quiet_seconds > limits.idle_seconds:
+            # In a message: the rest of a body whose request was answered early.
+            seconds = limits.body_pause_seconds if self._in_message else limits.idle_seconds
+            if quiet_seconds > seconds:
                 self._finish()
         elif self.cycle.more_body and quiet_seconds > limits.body_pause_seconds:
             self.transport.abort()
@@ -187,31 +155,41 @@ class HttpProtocol(HttpToolsProtocol):
                 return
         self._receive(data, is_boundary=is_boundary)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that sends no more open until the last response."""
+        self._is_half_closed = True
+        if not self._unparsed:
+            self._end_requests()
+        return not self._is_finished
+
+    def _end_requests(self) -> None:
+        if self._rejection is not None:  # its response is the last one
+            return
+        if not self._is_idle and self.cycle.more_body:
+            self._drop_last_request()
+        self._in_head = False
+        if self._is_idle:
+            self._finish()
+        else:
+            self.cycle.keep_alive = False
+
     def _receive(self, data: bytes, *, is_boundary: bool) -> None:
         """Parse data, or buffer it while earlier requests are being answered."""
         if self._is_finished or self._rejection is not None:
             return
-        if not self._in_head:
-            self._active_at = self._shared.now
-        if is_boundary and not data.isascii():
-            data = _encode_request_line(data)
         if self._unparsed or len(data) > _SLICE_BYTES:
             self._unparsed += data
             self._parse_unparsed()
             if self.unparsed_bytes > _MAX_UNPARSED_BYTES:
                 self.transport.abort()
             return
-        answered = self._parse_segment(data)
-        # Cached only if the segment held one whole request: then equal bytes are equal requests.
-        is_whole = is_boundary and self._message_count == 1 and not self._in_message
-        if is_whole and self._cached is not None and answered is not None:
-            self._cached.put_by_raw_request(data, answered)
-
-    def _parse_segment(self, data: bytes) -> CachedResponse | None:
-        """Parse a segment and return the last response that was sent from the cache, if any."""
-        self._from_cache, self._message_count = None, 0
+        self._message_count = 0
         self._parse(data)
-        return self._from_cache
+        # Cached only if the segment held exactly one whole request: then equal bytes are equal
+        # requests.
+        is_whole = is_boundary and self._message_count == 1 and not self._in_message
+        if is_whole and self._cached is not None and self._from_cache is not None:
+            self._cached.put_by_raw_request(data, self._from_cache)
 
     def _parse_unparsed(self) -> None:
         position, unparsed = 0, self._unparsed
@@ -224,8 +202,27 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(unparsed[position : position + size])
             position += size
         del unparsed[:position]
+        if self._is_half_closed and not unparsed:
+            self._end_requests()
 
     def _parse(self, data: bytes | bytearray) -> None:
+        if data.isascii() and data.endswith(b"\n"):
+            self._feed(data)
+            self._in_request_line = False
+            return
+        # Raw UTF-8 is allowed in headers and bodies, and encoded in request lines.
+        for part in malformed_requests.split_at_lines(data):
+            if self._is_finished or self._rejection is not None:
+                return
+            if self._in_request_line and not part.isascii():
+                self._is_target_encoded = True
+                self._feed(malformed_requests.percent_encode(part))
+            else:
+                self._feed(part)
+            if part.endswith(b"\n"):
+                self._in_request_line = False
+
+    def _feed(self, data: bytes | bytearray) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -235,9 +232,9 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._reject(400)
             return
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.head_bytes or len(self.headers) > _MAX_HEADERS:
+        if self._in_message:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > self._limits.head_bytes or len(self.headers) > _MAX_HEADERS:
                 self._reject(431)
 
     def on_message_begin(self) -> None:
@@ -248,9 +245,11 @@ class HttpProtocol(HttpToolsProtocol):
         """
         self.url = b""
         self.headers = []
-        self._in_head = self._in_message = True
-        self._head_bytes = 0
+        self._in_head = self._in_message = self._in_request_line = True
+        self._is_target_encoded = False
+        self._framing_bytes = 0
         self._is_answered = False
+        self._from_cache = None
         self._message_count += 1
         self._active_at = self._shared.now
 
@@ -260,15 +259,23 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer the request from the cache, or run the application."""
-        self._in_head = False
-        if self._is_finished or self._respond_from_cache():
+        if self._is_target_encoded and not malformed_requests.is_utf8(self.url):
             self._is_answered = True
-            return
-        self._run_application()
+            self._reject(400)
+        elif self._is_finished or self._respond_from_cache():
+            self._is_answered = True
+        else:
+            self._run_application()
+        self._in_head = False
+        self.headers = []  # trailers must not be taken for headers (RFC 9110, 6.5.1)
+        self._active_at = self._shared.now
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body to the application."""
+        self._framing_bytes -= len(body)
         if not self._is_answered:
+            if not self.cycle.response_complete:
+                self._active_at = self._shared.now
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -289,8 +296,8 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         headers = dict(self.headers)
         is_plain = (
-            len(headers) == len(self.headers)  # no header is repeated
-            and b"host" in headers
+            (len(headers) == len(self.headers) or are_unambiguous(self.headers))
+            and len(headers.get(b"host", b"").split()) == 1
             and b"content-length" not in headers
             and b"transfer-encoding" not in headers
             and b"expect" not in headers
@@ -320,11 +327,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.url = url
         self.headers += headers
-        if self.parser.get_http_version() == "1.1" and not _has_one_host(headers):
+        http_version = self.parser.get_http_version()
+        if not _has_valid_host(headers, http_version):
             self._is_answered = True
             self._reject(400)
             return
-        self.expect_100_continue = any(
+        self.expect_100_continue = http_version == "1.1" and any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in headers
         )
         super().on_headers_complete()
@@ -345,12 +353,18 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_soon(self._parse_unparsed)
         elif self._is_idle and self._rejection is not None:
             self._reject(self._rejection)
+        elif self._is_idle and self._is_half_closed:
+            self._finish()
         elif self._is_idle and self._is_draining:
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
 
     def _reject(self, status: int) -> None:
-        """Send an error for a malformed request, after all earlier requests are answered."""
-        self._in_head = False
+        """Send an error after all earlier responses; only close if the request was answered."""
+        is_answered_body = self._in_message and not self._in_head and self._is_idle
+        if self._is_finished or is_answered_body:
+            self._finish()
+            return
+        self._in_head = self._in_message = False
         self._unparsed.clear()
         if not self._is_idle and self.cycle.more_body:
             self._drop_last_request()
@@ -358,14 +372,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._rejection = status
             self.flow.pause_reading()
             return
-        body = msgspec.json.encode({"error": _ERRORS[status]})
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", JSON.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        self.transport.write(encode_response(status, headers, body))
+        self.transport.write(
+            malformed_requests.encode_rejection(status, self.server_state.default_headers)
+        )
         self._finish()
 
     def _drop_last_request(self) -> None:
@@ -381,20 +390,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
 
 
-def _has_one_host(headers: RawHeaders) -> bool:
-    """Return whether a request has exactly one `Host`, as HTTP/1.1 requires (RFC 9112, 3.2)."""
-    return sum(name == b"host" for name, _ in headers) == 1
-
-
-def _encode_request_line(data: bytes) -> bytes:
-    """
-    Percent-encode raw UTF-8 in the request line.
-
-    Programs such as curl send a URL as it was typed, and the parser rejects bytes above 127. Data
-    that is not UTF-8 is returned unchanged and rejected.
-    """
-    line, end, rest = data.partition(b"\r\n")
-    try:
-        return quote(line.decode(), safe=string.printable).encode() + end + rest
-    except UnicodeDecodeError:
-        return data
+def _has_valid_host(headers: RawHeaders, http_version: str) -> bool:
+    """Return whether there is one `Host` without blanks; before HTTP/1.1 none (RFC 9112, 3.2)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        return not hosts and http_version != "1.1"
+    return len(hosts[0].split()) <= 1

@@ -25,8 +25,9 @@ from uvicorn.server import Server
 
 from github_banners.errors import ConfigurationError
 from github_banners.serving.cached_responses import CachedResponses
+from github_banners.serving.connections import Connections, Limits
 from github_banners.serving.event_loop import on_first_signal
-from github_banners.serving.http_protocol import Connections, HttpProtocol, Limits
+from github_banners.serving.http_protocol import HttpProtocol
 from github_banners.settings.addresses import to_netloc, to_reachable_address
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ _MAX_CONNECTIONS = 4096
 _RESERVED_DESCRIPTORS = 200
 _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
-_ACCEPT_RETRY_SECONDS = 0.5
+_ACCEPT_RETRY_SECONDS, _DRAIN_RETRY_SECONDS = 0.5, 0.02
 # A process that shares its socket pauses after this many connections, so that others can accept.
 _TURN_CONNECTIONS = 8
 _TURN_SECONDS = 0.002
@@ -130,7 +131,6 @@ async def serve_app(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_TIMEOUT_SECONDS,  # type: ignore[arg-type]
     )
     server = _Server(config, listener, is_shared=is_shared, cached=cached)
     task = asyncio.create_task(
@@ -205,7 +205,10 @@ class _Server(Server):
         """Accept the connections in the backlog, then finish the requests of all connections."""
         if not self._is_shared:
             reject_new_connections(self._listener)
-        await self._acceptor.stop()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_TIMEOUT_SECONDS
+        await self._acceptor.stop(deadline)
+        self.config.timeout_graceful_shutdown = max(0, deadline - loop.time())  # type: ignore[assignment]
         await super().shutdown(sockets)
 
     def abort_connections(self) -> None:
@@ -251,12 +254,19 @@ class _Acceptor:
             self._is_accepting = True
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
-    async def stop(self) -> None:
-        """Accept the connections in the backlog, so that they are served, and close the socket."""
+    async def stop(self, deadline: float) -> None:
+        """
+        Accept the connections in the backlog, so that they are served, and close the socket.
+
+        Without descriptors, open connections are closed after their responses, to accept others in
+        their place until the deadline (in the time of the event loop).
+        """
         self._pause()
         self._is_stopped = True
-        while self._accept_one():
-            pass
+        while not self._accept_backlog() and self._loop.time() < deadline:
+            for connection in tuple(self._connections.open):
+                connection.shutdown()
+            await asyncio.sleep(_DRAIN_RETRY_SECONDS)
         self._listener.close()
         if self._starting:
             await asyncio.wait(self._starting)
@@ -277,9 +287,17 @@ class _Acceptor:
     def _accept(self) -> None:
         takes_turns = self._is_shared and self._count >= _TURN_CONNECTIONS
         # The batch grows with the number of connections, so that a thousand are accepted soon.
-        for _ in range(self._count // _TURN_CONNECTIONS if takes_turns else 1):
-            if not self._accept_one() or self._is_full:
-                break
+        try:
+            for _ in range(self._count // _TURN_CONNECTIONS if takes_turns else 1):
+                if not self._accept_one() or self._is_full:
+                    break
+        except OSError as error:
+            if error.errno not in _EXHAUSTED_ERRNOS:
+                raise
+            _log.warning("serving.accept_failed", reason=error.strerror)
+            self._pause()
+            self._loop.call_later(_ACCEPT_RETRY_SECONDS, self.start)
+            return
         if self._is_full:
             # Further clients wait in the backlog until a connection is closed.
             self._pause()
@@ -287,18 +305,25 @@ class _Acceptor:
             self._pause()
             self._loop.call_later(_TURN_SECONDS, self.start)
 
-    def _accept_one(self) -> bool:
+    def _accept_backlog(self) -> bool:
+        """Accept all connections in the backlog; return False if descriptors are used up."""
         try:
-            connection, _ = self._listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False
+            while self._accept_one():
+                pass
         except OSError as error:
             if error.errno not in _EXHAUSTED_ERRNOS:
                 raise
-            _log.warning("serving.accept_failed", reason=error.strerror)
-            self._pause()
-            self._loop.call_later(_ACCEPT_RETRY_SECONDS, self.start)
             return False
+        return True
+
+    def _accept_one(self) -> bool:
+        """Accept a connection; return False if the backlog is empty."""
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:  # this client has disconnected; others may wait
+            return True
         connection.setblocking(False)
         task = self._loop.create_task(self._start_connection(connection))
         self._starting.add(task)
@@ -307,9 +332,12 @@ class _Acceptor:
 
     async def _start_connection(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+            _, protocol = await self._loop.connect_accepted_socket(self._make_protocol, connection)
         except OSError:
             connection.close()  # the client has disconnected already
+            return
+        if self._is_stopped:
+            protocol.shutdown()
 
 
 async def wait_for_shutdown(

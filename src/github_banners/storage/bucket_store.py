@@ -5,21 +5,31 @@ The highest version of a banner wins, in whatever order versions are written: a 
 the ETag that was read with the stored version, and a writer that lost the race reads again. The
 version is metadata of the object, so that reading it does not need the body. It stands at the end of
 the body too, as on disk: the ETag of an object can be the MD5 of its body alone, and two versions of
-one drawing must not have the same ETag.
+one drawing must not have the same ETag. It is read there if the metadata was lost, in a backup say.
 """
 
 import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+)
 from obstore.store import S3Store
 
-from github_banners.errors import ConfigurationError, InvalidOption, StorageUnavailable
+from github_banners.errors import (
+    BannersError,
+    ConfigurationError,
+    InvalidOption,
+    StorageUnavailable,
+)
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
@@ -32,9 +42,11 @@ from github_banners.storage.banner_path import (
     url_path,
 )
 from github_banners.storage.picture_format import (
+    MAX_VERSION_BYTES,
     VERSION_PATTERN,
     StoredVersion,
     check_picture,
+    parse_version,
     split_version,
     tombstone,
     with_version,
@@ -43,11 +55,12 @@ from github_banners.storage.store import (
     MAX_WRITE_SECONDS,
     StoredPicture,
     choose_tombstone,
+    retry_while_unavailable,
     without_implausible_version,
 )
 
 if TYPE_CHECKING:
-    from obstore import Attributes, PutMode
+    from obstore import Attributes, ObjectMeta, PutMode
 
 CACHE_CONTROL = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
 """For readers that get an object from the bucket itself, or from a CDN in front of it."""
@@ -63,6 +76,7 @@ _PAGE_LENGTH = 1000
 _ERROR_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _NO_BUCKET = "NoSuchBucket"
+_PERMANENT_STATUSES = {"401", "403", "404"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +136,7 @@ class BucketStore:
                         return RemoveResponse(url=url_path(name), removed=has_picture)
 
     async def get(self, path: str) -> StoredPicture | None:
-        """Return a stored picture; an object without a version was not written by a store."""
+        """Return a stored picture; one without a version at its end was not written by a store."""
         try:
             key = file_name(parse_path(path))
         except InvalidOption:
@@ -135,14 +149,14 @@ class BucketStore:
                 except FileNotFoundError as error:
                     _raise_if_no_bucket(error)
                     return None
-        version = version_from_attributes(file.attributes)
-        if parts is None or version is None:
+        if parts is None:
             return None
+        version = parse_metadata(file.attributes) or StoredVersion(parts[1])
         stored = without_implausible_version(version, now=self._clock())
         return StoredPicture(parts[0], stored.version)
 
     async def get_version(self, path: str) -> StoredVersion | None:
-        """Return the version in the metadata of an object."""
+        """Return the version in the metadata of an object, or else at its end."""
         try:
             key = file_name(parse_path(path))
         except InvalidOption:
@@ -155,26 +169,46 @@ class BucketStore:
         return without_implausible_version(stored.version, now=self._clock())
 
     async def list_paths(self) -> AsyncIterator[list[str]]:
-        """List the paths of all pictures and tombstones directly below the prefix."""
-        with self._mapping_errors():
-            async for page in self._bucket.list(chunk_size=_PAGE_LENGTH):
-                keys = [self._key_below_prefix(meta["path"]) for meta in page]
-                yield [path for key in keys if (path := path_from_file_name(key)) is not None]
+        """
+        List the paths of all pictures and tombstones directly below the prefix.
+
+        While the bucket is unavailable, the list is continued after the last key for half a minute.
+        """
+        pages, last_key = self._bucket.list(chunk_size=_PAGE_LENGTH), None
+        while True:
+            page: Sequence[ObjectMeta] | None = None
+            async for attempt in retry_while_unavailable():
+                with attempt, self._mapping_errors():
+                    if attempt.num > 1:
+                        pages = self._bucket.list(offset=last_key, chunk_size=_PAGE_LENGTH)
+                    page = await anext(pages, None)
+            if not page:
+                return
+            last_key = self._key_below_prefix(page[-1]["path"])
+            keys = [self._key_below_prefix(meta["path"]) for meta in page]
+            yield [path for key in keys if (path := path_from_file_name(key)) is not None]
 
     async def check(self) -> None:
         """
         Write, replace and remove an object, with the conditions on which `put` relies.
 
-        :raises StorageUnavailable: the bucket can't be used
+        :raises StorageUnavailable: the bucket can't be used; a missing permission is named
         :raises ConfigurationError: the server ignores conditions or metadata
         """
         key = f".github-banners-check-{secrets.token_hex(8)}"
         other = _StoredObject(None, e_tag='"00000000000000000000000000000000"')
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_CHECK_SECONDS):
-                await self._write(key, b"1", StoredVersion(1), replaces=None)
+                # First, so that no object is left that can't be deleted.
+                with _requiring("s3:DeleteObject"):
+                    await self._bucket.delete_async(key)
+                with _requiring("s3:PutObject"):
+                    await self._write(key, b"1", StoredVersion(1), replaces=None)
                 try:
-                    stored = await self._read_object(key)
+                    with _requiring("s3:GetObject"):
+                        stored = await self._read_object(key)
+                    with _requiring("s3:ListBucket"):
+                        await self._read_object(f"{key}-missing")
                     if stored is None or stored.version != StoredVersion(1):
                         raise ConfigurationError("the server does not store metadata of objects")
                     is_unconditional = [
@@ -190,6 +224,12 @@ class BucketStore:
                         raise ConfigurationError("the server does not support If-Match")
                 finally:
                     await self._bucket.delete_async(key)
+
+    async def check_health(self) -> None:
+        """Check whether the bucket works again if the last access failed; raise nothing."""
+        if not self.is_available:
+            with suppress(BannersError):
+                await self.check()
 
     async def _put(self, request: StoreRequest, *, deadline: float) -> StoreResponse:
         name = parse_path(request.url_path)
@@ -216,9 +256,16 @@ class BucketStore:
         try:
             # `head` returns no attributes.
             head = await self._bucket.get_async(key, options={"head": True})
+            version = parse_metadata(head.attributes)
+            if version is None and head.meta["size"] > 0:  # the end of nothing is an error
+                # If the object is replaced meanwhile, the write with this ETag fails.
+                end = await self._bucket.get_async(
+                    key, options={"range": {"suffix": MAX_VERSION_BYTES}}
+                )
+                version = parse_version(bytes(await end.bytes_async()))
         except FileNotFoundError:
             return None
-        return _StoredObject(version_from_attributes(head.attributes), head.meta["e_tag"] or "")
+        return _StoredObject(version, head.meta["e_tag"] or "")
 
     async def _write(
         self, key: str, body: bytes, version: StoredVersion, *, replaces: _StoredObject | None
@@ -248,16 +295,32 @@ class BucketStore:
             yield
         except (OSError, BaseError) as error:
             self.is_available = False
-            raise StorageUnavailable(f"the bucket can't be used: {_describe(error)}") from error
+            raise StorageUnavailable(
+                f"the bucket can't be used: {_describe(error)}", is_permanent=_is_permanent(error)
+            ) from error
         self.is_available = True
 
 
-def version_from_attributes(attributes: "Attributes") -> StoredVersion | None:
+def parse_metadata(attributes: "Attributes") -> StoredVersion | None:
     """Return the version in the metadata of an object, None if it has none."""
     text = attributes.get(_VERSION, "")
     if not _VERSION_TEXT.fullmatch(text):
         return None
     return StoredVersion(int(text), is_removed=_REMOVED in attributes)
+
+
+@contextmanager
+def _requiring(permission: str) -> Iterator[None]:
+    """Name the permission that requests in the context need if they are refused without it."""
+    try:
+        yield
+    except PermissionDeniedError as error:
+        # The response to HEAD has no code; others are about the key itself, InvalidAccessKeyId say.
+        if _error_code(error) not in {None, "AccessDenied"}:
+            raise
+        raise StorageUnavailable(
+            f"{_describe(error)}: the key needs the permission {permission}", is_permanent=True
+        ) from error
 
 
 def _raise_if_no_bucket(error: Exception) -> None:
@@ -270,6 +333,12 @@ def _error_code(error: Exception) -> str | None:
     """Return the error code in the server's response, which obstore gives only in its message."""
     match = _ERROR_CODE.search(str(error))
     return match[1] if match else None
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Return whether the server refuses a request, so that it would refuse a retry as well."""
+    match = _STATUS.search(str(error))
+    return match is not None and match[1] in _PERMANENT_STATUSES
 
 
 def _describe(error: Exception) -> str:

@@ -8,6 +8,7 @@ under a lock three times slower than plain file operations.
 """
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import os
@@ -50,6 +51,15 @@ _LOCKS = ".locks"  # no path of a banner begins with a dot
 _TEMPORARY_SUFFIX = ".draft"
 # Left by a killed process: a temporary file, or one of obstore, which earlier releases wrote with.
 _LEFTOVER = re.compile(r"(?P<name>[a-z0-9_-]+)\.svg(?:\.draft|#\d+)")
+_PERMANENT_ERRORS = {
+    errno.EACCES,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 _WRITER_THREADS = 8
 _PAGE_LENGTH = 1000
 
@@ -222,7 +232,8 @@ class FolderStore:
         except (OSError, BaseError) as error:
             self.is_available = False
             raise StorageUnavailable(
-                f"the store can't be used: {str(error).partition(chr(10))[0]}"
+                f"the store can't be used: {str(error).partition(chr(10))[0]}",
+                is_permanent=isinstance(error, OSError) and error.errno in _PERMANENT_ERRORS,
             ) from error
         self.is_available = True
 

@@ -1,5 +1,6 @@
 """Open the store of a location, as the settings say: a folder, or an S3 bucket."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +13,7 @@ from obstore.store import S3Store
 
 from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.models import Clock, utc_now
+from github_banners.serving.service import background_task
 from github_banners.settings import VARIABLES, Settings, StorageBucket, StorageLocation
 from github_banners.settings.environment import SYNONYMS
 from github_banners.settings.parsers import strip, unquote
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _log = structlog.get_logger(__name__)
+
+_TIMEOUT_SECONDS = 2.0
+_PROBE_INTERVAL_SECONDS = 5.0
 
 # Three attempts fit into the time limit of a write, unless the server hangs.
 _RETRIES: "RetryConfig" = {
@@ -38,17 +43,21 @@ _RETRIES: "RetryConfig" = {
 
 @asynccontextmanager
 async def open_store(
-    location: StorageLocation, settings: Settings, *, clock: Clock = utc_now
+    location: StorageLocation,
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> AsyncIterator[Store]:
     """
-    Open a store; finish its writes at the end.
+    Open a store; finish its writes at the end. `timeout_seconds` limits one request to a bucket.
 
     A bucket that can't be read is logged once, and is no error: it may be back later.
 
     :raises ConfigurationError: the settings of the bucket are invalid
     """
     if isinstance(location, StorageBucket):
-        bucket = open_bucket(location, settings, clock=clock)
+        bucket = open_bucket(location, settings, clock=clock, timeout_seconds=timeout_seconds)
         try:
             await bucket.get_version("check")
         except StorageUnavailable as error:
@@ -62,8 +71,31 @@ async def open_store(
         folder.close()
 
 
+@asynccontextmanager
+async def open_service_store(
+    location: StorageLocation, settings: Settings, *, clock: Clock
+) -> AsyncIterator[Store]:
+    """Open a store as `open_store` does, and notice without traffic that a bucket works again."""
+    async with open_store(location, settings, clock=clock) as store:
+        if not isinstance(store, BucketStore):
+            yield store
+            return
+        async with background_task(_probe_health(store), name="bucket probes"):
+            yield store
+
+
+async def _probe_health(bucket: BucketStore) -> None:
+    while True:
+        await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
+        await bucket.check_health()
+
+
 def open_bucket(
-    location: StorageBucket, settings: Settings, *, clock: Clock = utc_now
+    location: StorageBucket,
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> BucketStore:
     """
     Return the store in a bucket; nothing is sent.
@@ -87,7 +119,7 @@ def open_bucket(
     client: ClientConfig = {
         "allow_http": settings.aws_allow_http,
         "connect_timeout": timedelta(seconds=1),
-        "timeout": timedelta(seconds=2),
+        "timeout": timedelta(seconds=timeout_seconds),
     }
     try:
         with _cleaned_variables():

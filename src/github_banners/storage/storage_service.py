@@ -17,7 +17,7 @@ from github_banners.serving.service import Service
 from github_banners.serving.telemetry import OFF, Tracing
 from github_banners.settings import ServiceName, Settings, StorageFolder
 from github_banners.storage import banner_routes
-from github_banners.storage.open_store import open_store
+from github_banners.storage.open_store import open_service_store
 from github_banners.storage.store import Store, StoreOutcome
 from github_banners.storage.traced_store import trace_store
 
@@ -31,7 +31,7 @@ async def open_storage(
 ) -> AsyncIterator[Service]:
     """Open the storage; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
     location = settings.banners_storage_url or StorageFolder(banners_dir)
-    async with open_store(location, settings, clock=clock) as store:
+    async with open_service_store(location, settings, clock=clock) as store:
         traced = trace_store(store, tracing=tracing)
         yield _make_service(settings, traced, clock=clock, tracing=tracing)
 

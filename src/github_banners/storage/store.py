@@ -14,7 +14,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from github_banners.errors import BannersError
+import stamina
+
+from github_banners.errors import BannersError, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
@@ -23,6 +25,9 @@ from github_banners.storage.picture_format import StoredVersion
 
 MAX_WRITE_SECONDS = 3.0
 """Time limit of a write, and of a whole batch: the caller's timeout is five seconds."""
+
+MAX_RETRY_SECONDS = 30.0
+"""How long a copy repeats an access to a store that is unavailable."""
 
 
 class StoreOutcome(StrEnum):
@@ -62,6 +67,16 @@ def choose_tombstone(stored: StoredVersion | None, version: int, *, now: datetim
     is_newer = stored.version > removed_version
     is_same = stored.is_removed and stored.version == removed_version
     return None if is_newer or is_same else removed_version
+
+
+def retry_while_unavailable() -> AsyncIterator[stamina.Attempt]:
+    """Return attempts at an access to a store, for half a minute unless its error is permanent."""
+    return stamina.retry_context(
+        on=lambda error: isinstance(error, StorageUnavailable) and not error.is_permanent,
+        attempts=None,
+        timeout=MAX_RETRY_SECONDS,
+        wait_max=5.0,
+    ).__aiter__()
 
 
 def outcome_from_response(response: StoreResponse) -> StoreOutcome:

@@ -12,17 +12,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
 
-import stamina
-
 from github_banners.errors import InvalidOption, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest
-from github_banners.settings import Settings, StorageLocation
-from github_banners.storage.open_store import open_store
-from github_banners.storage.store import Store
+from github_banners.settings import Settings, StorageBucket, StorageLocation
+from github_banners.storage.open_store import open_bucket, open_store
+from github_banners.storage.store import Store, retry_while_unavailable
 from github_banners.tasks import gather_or_cancel
 
 _COPIES_AT_ONCE = 16
-_MAX_RETRY_SECONDS = 30.0
+_MAX_CONSECUTIVE_FAILURES = _COPIES_AT_ONCE
+# A page of the list may take long; reads and writes have limits of their own.
+_LIST_TIMEOUT_SECONDS = 20.0
 _MAX_LISTED_FAILURES = 20
 _TERMINAL_INTERVAL_SECONDS = 0.2
 _LINE_INTERVAL_SECONDS = 10.0
@@ -37,6 +37,8 @@ class CopyCounts:
     skipped: int = 0
     failed: int = 0
     failures: list[str] = field(default_factory=list)
+    consecutive_failures: int = field(default=0, compare=False)
+    """How many accesses to a store have failed since the last picture that was copied or skipped."""
 
     def __str__(self) -> str:
         parts = [f"Copied {self.copied:,}", f"up to date {self.skipped:,}"]
@@ -61,10 +63,16 @@ async def copy_with_progress(
     """
     Copy all pictures from one location to another, and show the counts on `stream` meanwhile.
 
-    :raises StorageUnavailable: a store could not be used for half a minute
+    :raises StorageUnavailable: a store can't be used
+    :raises ConfigurationError: the server of the target bucket is unsuitable
     """
+    if isinstance(target, StorageBucket):
+        # What no retry can change is said at once, and not for each picture.
+        async for attempt in retry_while_unavailable():
+            with attempt:
+                await open_bucket(target, settings).check()
     async with (
-        open_store(source, settings) as source_store,
+        open_store(source, settings, timeout_seconds=_LIST_TIMEOUT_SECONDS) as source_store,
         open_store(target, settings) as target_store,
         _show_progress(counts, stream=stream),
     ):
@@ -75,7 +83,10 @@ async def copy_pictures(source: Store, target: Store, *, counts: CopyCounts) -> 
     """
     Copy all pictures that `target` does not have; `counts` is updated meanwhile.
 
-    :raises StorageUnavailable: a store could not be used for half a minute
+    A picture that can't be read or written is counted as failed, after half a minute if a retry may
+    help. Several in succession mean that a store is down, or refuses everything.
+
+    :raises StorageUnavailable: a store can't be used
     """
     async for page in source.list_paths():
         remaining = iter(page)
@@ -89,11 +100,17 @@ async def _copy_remaining(
 ) -> None:
     """Copy one picture after another from an iterator that several tasks share."""
     for path in paths:
-        async for attempt in stamina.retry_context(
-            on=StorageUnavailable, attempts=None, timeout=_MAX_RETRY_SECONDS, wait_max=5.0
-        ):
-            with attempt:
-                await _copy_picture(source, target, path, counts)
+        try:
+            async for attempt in retry_while_unavailable():
+                with attempt:
+                    await _copy_picture(source, target, path, counts)
+        except StorageUnavailable as error:
+            counts.consecutive_failures += 1
+            if counts.consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
+                raise
+            counts.add_failure(path, str(error))
+        else:
+            counts.consecutive_failures = 0
 
 
 async def _copy_picture(source: Store, target: Store, path: str, counts: CopyCounts) -> None:

@@ -199,6 +199,8 @@ def test_cache_control_max_age_is_bounded_freshness(seconds_fresh: int, age: int
         ("*", True),
         ("gzip;q=0", False),
         ("gzip; q=0.000, *", False),
+        ("gzip;\tq=0", False),
+        ("gzip\t;q=0.5", True),
         ("*, gzip;q=0", False),
         ("*;q=0, gzip", True),
         ("*;q=0", False),

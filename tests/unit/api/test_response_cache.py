@@ -230,6 +230,15 @@ async def test_respond_other_target_returns_none(service: Service, target: bytes
         (b"/banners/a%2Db", None),
         (b"/banners/preview?user%6eame=a", None),
         (b"/banners/preview?+username=a", None),
+        (
+            b"/banners/preview?a%5B%5D=1&username=a&v+w=1&utm%5Fsource=x&%ff&%zz",
+            b"/banners/preview&username=a",
+        ),
+        (b"/banners/preview?amp;user%6eame=a", None),
+        (b"/banners/preview?%61mp%3Btype=dark", None),
+        (b"/banners/preview?%2338%3Btype=dark", None),
+        (b"/banners/preview?hi%C4%B1de=a&%E2%84%AAeep=b", b"/banners/preview"),
+        (b"/banners/preview?%C2%A0type=dark", None),
         (b"/banners/preview?username=a&\ttype=dark", None),
         (b"/banners/preview?username=a#b", None),
         (b"/healthz", None),
@@ -241,6 +250,16 @@ def test_normalise_target_returns_canonical_form(target: bytes, normalised: byte
 
 NAMES = ["type", "THEME", "hide", "username", "amp", "utm", "amp;type", "Amp;amp;hide", "#38;type"]
 NAMES += ["x;type", "&amp", "", ";", "amp;", "%61mp;type", "amp%3Btype", "&#x26;type", "+type"]
+NAMES += [
+    "a%5B%5D",
+    "v+w",
+    "utm%5Fsource",
+    "%74ype",
+    "amp;%74ype",
+    "type+",
+    "%26%2338%3Btype",
+    "%00type",
+]
 
 
 @given(

@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
-from github_banners.serving.http_protocol import Connections, HttpProtocol, Limits
+from github_banners.serving.connections import Connections, Limits
+from github_banners.serving.http_protocol import HttpProtocol
 
 CACHED = b"/cached"
 BODY = b"<svg/>" * 800
@@ -62,10 +63,11 @@ class Application:
         self.scopes: list[Any] = []
         self.bodies: list[bytes] = []
         self.response = b""
+        self.reads_body = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scopes.append(scope)
-        body, more = b"", True
+        body, more = b"", self.reads_body
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -145,6 +147,15 @@ class Client:
                 return await self.reader.read() == b""
             except ConnectionResetError:
                 return True
+
+    async def responses(self) -> list[tuple[int, bytes]]:
+        """Read all responses until the connection is closed."""
+        responses = []
+        while not self.reader.at_eof():
+            status, _, body = await self.response()
+            responses.append((status, body))
+            await asyncio.sleep(0.01)
+        return responses
 
 
 @asynccontextmanager
@@ -231,6 +242,14 @@ async def test_cached_head_has_no_body() -> None:
         assert (await client.response())[2] == BODY
 
 
+@pytest.mark.parametrize("name", [b"Via", b"X-Forwarded-For", b"Cookie", b"X-Other"])
+async def test_repeated_header_without_effect_is_answered_from_cache(name: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(CACHED, name + b": 1.1 a", b"Accept-Encoding: gzip", name + b": 1.1 b"))
+        assert await client.origin() == b"cache"
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -240,6 +259,7 @@ async def test_cached_head_has_no_body() -> None:
         get(CACHED, b"Content-Length: 0"),
         get(CACHED, b"Upgrade: websocket", b"Connection: upgrade"),
         get(CACHED, b"Accept-Encoding: gzip", b"Accept-Encoding: br"),
+        get(CACHED, b'If-None-Match: "a"', b'If-None-Match: "b"'),
         get(b"http://banners.example" + CACHED),
         get(CACHED).replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
@@ -263,6 +283,65 @@ async def test_raw_utf_8_in_target_is_percent_encoded() -> None:
         (scope,) = server.app.scopes
         assert scope["query_string"] == b"title=%C3%A9+1%20&b"
         assert (b"x-name", "é".encode()) in scope["headers"]
+
+
+RAW = "/x?title=ë1".encode()
+POST = get(b"/y", b"Content-Length: 3", method=b"POST") + b"abc"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [get(RAW)[:12], get(RAW)[12:]],
+        [get(RAW)[:14], get(RAW)[14:]],
+        [get(RAW)[:20], get(RAW)[20:]],
+        [get(RAW)[index : index + 1] for index in range(len(get(RAW)))],
+        [b"\r\n" + get(RAW)],
+        [get() + get(RAW)],
+        [POST + get(RAW)],
+        [POST + get(RAW)[:12], get(RAW)[12:]],
+        [get(b"/z", "X: ë".encode())[:-5], b"\xab\r\n\r\n" + get(RAW)],
+        [get(b"/" + 2000 * b"a") + get(RAW)],
+        [get(b"/slow"), get(RAW)],
+    ],
+    ids=[
+        "before", "within", "after", "bytes", "empty line", "second", "body", "body, two",
+        "header", "long", "waiting",
+    ],
+)  # fmt: skip
+async def test_raw_utf_8_is_encoded_anywhere_in_a_target(parts: list[bytes]) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_respond.clear()
+        for part in parts:
+            client.send(part)
+            await asyncio.sleep(0.002)
+        server.app.may_respond.set()
+        while not (await client.response())[2].startswith(b"/x "):
+            pass
+        scope = server.app.scopes[-1]
+        assert scope["query_string"] == b"title=%C3%AB1"
+        assert set(scope["headers"]) == {(b"host", b"banners.example")}
+
+
+async def test_raw_utf_8_in_split_header_is_kept() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for part in (HEAD % b"/x", b"X: a", b"\xc3", b"\xa9\r", b"\n\r\n"):
+            client.send(part)
+            await asyncio.sleep(0.002)
+        await client.response()
+        assert (b"x", "aé".encode()) in server.app.scopes[0]["headers"]
+
+
+async def test_repeated_raw_utf_8_request_is_not_parsed() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(2):
+            client.send(get("/cached?é".encode()))
+            assert await client.origin() == b"cache"
+        assert [target for target, _ in server.cache.requests] == [b"/cached?%C3%A9"]
+        assert server.cache.repeats == 1
 
 
 async def test_absolute_target_is_reduced_to_path() -> None:
@@ -310,6 +389,32 @@ async def test_expect_100_continue_is_answered_before_the_body(method: bytes, si
         assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(size * b"a")
         assert (await client.response())[2] == CACHED + b" %d" % size
+
+
+async def test_expect_100_continue_of_http_1_0_is_ignored() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        head = get(b"/x", b"Content-Length: 1", b"Expect: 100-continue", method=b"POST")
+        client.send(head.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await asyncio.sleep(0.02)
+        client.send(b"a")
+        assert (await client.response())[2] == b"/x 1"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /x HTTP/1.0\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost:\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: \ta \t\r\n\r\n",
+    ],
+    ids=["none", "empty", "blanks around"],
+)
+async def test_unusual_host_is_accepted(head: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(head)
+        assert (await client.response())[2] == b"/x 0"
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
@@ -378,10 +483,18 @@ async def test_too_many_unparsed_requests_abort_the_connection() -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET\r\n\r\n",
         b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /cached?\xc3a\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\x01\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xc3\xa9\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\xc3\xa9 / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\xc3\xa9\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost a\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET /cached HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET /cached HTTP/1.1\r\nHost: a\tb\r\n\r\n",
         b"GET /cached HTTP/1.1\r\n\r\n",
         b"GET / HTTP/9.9\r\nHost: a\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
@@ -443,6 +556,109 @@ async def test_head_too_large_gets_431(head: bytes) -> None:
         assert await client.is_closed()
 
 
+@pytest.mark.parametrize(
+    ("requests", "bodies"),
+    [
+        ([get(b"/a")], [b"/a 0"]),
+        ([get(b"/a"), get(b"/b")], [b"/a 0", b"/b 0"]),
+        ([get(b"/%d" % index) for index in range(40)], [b"/%d 0" % index for index in range(40)]),
+        ([get(b"/a", b"Content-Length: 1", method=b"POST"), b"b"], [b"/a 1"]),
+        ([get(b"/a"), get(b"/b")[:-9]], [b"/a 0"]),
+        ([get(b"/a"), get(b"/b", b"Content-Length: 2", method=b"POST"), b"b"], [b"/a 0"]),
+        ([get(b"/a"), b"nonsense\r\n\r\n"], [b"/a 0", b'{"error":"bad request"}']),
+        ([get()], [BODY]),
+        ([get()[:-9]], []),
+        ([get(b"/a", b"Content-Length: 2", method=b"POST"), b"b"], []),
+    ],
+    ids=lambda value: f"{len(value)} parts, {len(b''.join(value))} bytes",
+)
+async def test_half_closed_connection_gets_all_responses(
+    requests: list[bytes], bodies: list[bytes]
+) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_respond.clear()
+        client.send(*requests)
+        client.writer.write_eof()
+        await asyncio.sleep(0.02)
+        server.app.may_respond.set()
+        assert [body for _, body in await client.responses()] == bodies
+        await asyncio.sleep(0.01)
+        assert server.connections.open == set()
+
+
+async def test_half_closed_connection_last_response_says_close() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_respond.clear()
+        client.send(get(b"/a"))
+        client.writer.write_eof()
+        await asyncio.sleep(0.02)
+        server.sweep_after(1000)
+        server.app.may_respond.set()
+        assert (await client.response())[1][b"connection"] == b"close"
+        assert await client.is_closed()
+
+
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+async def test_trailers_are_dropped() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        trailers = b"2\r\nab\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\nHost: b\r\n\r\n"
+        client.send(get(b"/x", CHUNKED, method=b"POST"), trailers, get(b"/y"))
+        assert (await client.response())[2] == b"/x 2"
+        assert (await client.response())[2] == b"/y 0"
+        assert [len(scope["headers"]) for scope in server.app.scopes] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("before", "endless"),
+    [
+        (b"0\r\n", b"a:\r\n"),
+        (b"0\r\na: ", b"b"),
+        (b"1;a=", b"b"),
+        (b"", b"1;name=a-long-value\r\na\r\n"),
+    ],
+    ids=["trailers", "trailer", "chunk extension", "chunk extensions"],
+)
+async def test_endless_chunk_framing_gets_431(before: bytes, endless: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(b"/x", CHUNKED, method=b"POST"), before)
+        for _ in range(7):
+            client.send(10_000 // len(endless) * endless)
+            await asyncio.sleep(0.002)
+            if not server.connections.open:
+                break
+        assert (await client.response())[0] == 431
+        assert await client.is_closed()
+        assert server.app.bodies == [b"disconnected"]
+
+
+@pytest.mark.parametrize(
+    "rest", [b"-1\r\n", b"0\r\n" + 20_000 * b"a:\r\n"], ids=["chunk", "trailers"]
+)
+async def test_malformed_rest_of_answered_body_closes_only(rest: bytes) -> None:
+    async with serving() as server:
+        server.app.reads_body = False
+        client = await server.connect()
+        client.send(get(b"/x", CHUNKED, method=b"POST"))
+        assert (await client.response())[0] == 200
+        client.send(rest)
+        assert await client.is_closed()
+
+
+async def test_long_chunked_body_is_passed_to_the_application() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(b"/x", CHUNKED, method=b"POST"))
+        client.send(300 * (b"1000\r\n" + 4096 * b"a" + b"\r\n"), b"0\r\n\r\n", get())
+        assert (await client.response())[2] == b"/x %d" % (300 * 4096)
+        assert (await client.response())[0] == 200
+
+
 async def test_long_body_is_passed_to_the_application() -> None:
     async with serving() as server:
         client = await server.connect()
@@ -498,6 +714,71 @@ async def test_sweep_slow_head_is_closed() -> None:
             server.sweep_after(1)
         await asyncio.sleep(0.01)
         assert server.connections.open == set()
+
+
+def begin_trailers(client: Client) -> None:
+    client.send(get(b"/x", CHUNKED, method=b"POST"), b"0\r\n")
+
+
+def begin_chunk_extension(client: Client) -> None:
+    client.send(get(b"/x", CHUNKED, method=b"POST"), b"1;a=")
+
+
+@pytest.mark.parametrize(
+    ("start", "dripped", "seconds"),
+    [
+        (connect_only, b"\r\n", 75),
+        (send_request, b"\r\n", 75),
+        (begin_trailers, b"a: b\r\n", 15),
+        (begin_chunk_extension, b"a", 15),
+    ],
+)
+@pytest.mark.parametrize("reads_body", [True, False])
+async def test_sweep_dripped_bytes_do_not_hold_the_connection(
+    start: Callable[[Client], None], dripped: bytes, seconds: int, reads_body: bool
+) -> None:
+    async with serving() as server:
+        server.app.reads_body = reads_body
+        client = await server.connect()
+        start(client)
+        await asyncio.sleep(0.01)
+        for _ in range(seconds // 5):
+            client.send(dripped)
+            await asyncio.sleep(0.002)
+            server.sweep_after(5)
+        await asyncio.sleep(0.005)
+        assert len(server.connections.open) == 1
+        server.sweep_after(1)
+        await asyncio.sleep(0.005)
+        assert server.connections.open == set()
+
+
+@pytest.mark.parametrize("reads_body", [True, False])
+async def test_sweep_slow_body_is_awaited_until_answered(reads_body: bool) -> None:
+    async with serving() as server:
+        server.app.reads_body = reads_body
+        client = await server.connect()
+        client.send(get(b"/x", b"Content-Length: 99", method=b"POST"))
+        await asyncio.sleep(0.01)
+        for _ in range(10):
+            client.send(b"a")
+            await asyncio.sleep(0.002)
+            server.sweep_after(3)
+        await asyncio.sleep(0.005)
+        assert len(server.connections.open) == reads_body
+
+
+async def test_sweep_slow_head_idle_time_starts_with_the_response() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get()[:20])
+        await asyncio.sleep(0.005)
+        server.sweep_after(14)
+        client.send(get()[20:])
+        await client.response()
+        server.sweep_after(75)
+        await asyncio.sleep(0.005)
+        assert len(server.connections.open) == 1
 
 
 async def test_sweep_unread_response_aborts_the_connection() -> None:
