@@ -238,10 +238,10 @@ def _seconds_of_data(p: Parameters, kind: Kind) -> float:
 
 def count_accounts(p: Parameters, points: Sequence[Points]) -> Accounts:
     """Return the accounts that the points, REST requests and GitHub's response time of an hour require."""
-    background = sum(sum(each.background) for each in points)
-    total = sum(each.total for each in points)
-    requests = sum(each.rest_requests for each in points)
-    seconds_per_minute = sum(each.response_seconds for each in points) / 60
+    background = sum(sum(kind_points.background) for kind_points in points)
+    total = sum(kind_points.total for kind_points in points)
+    requests = sum(kind_points.rest_requests for kind_points in points)
+    seconds_per_minute = sum(kind_points.response_seconds for kind_points in points) / 60
     return Accounts(
         background_points=background / (p.account_points_per_hour * p.background_share),
         all_points=total / (p.account_points_per_hour * p.stale_share),

@@ -54,8 +54,8 @@ def to_markdown(p: Parameters, sizes: Sequence[float]) -> str:
             _summary(largest),
             "### For a number of banners\n",
             table(
-                ["", *(f"{_number(each.banners)} banners" for each in plans)],
-                [[label, *(cell(each) for each in plans)] for label, cell in _ROWS],
+                ["", *(f"{_number(size_plan.banners)} banners" for size_plan in plans)],
+                [[label, *(cell(size_plan) for size_plan in plans)] for label, cell in _ROWS],
             ),
             f"### Refreshes and points an hour, {_number(largest.banners)} banners\n",
             _kinds_table(largest),
@@ -125,23 +125,23 @@ def _variants_table(p: Parameters, banners: float) -> str:
 
 def _parameters_table(p: Parameters) -> str:
     rows = []
-    for each in fields(Parameters):
-        basis, source = each.metadata["basis"], each.metadata["source"]
+    for parameter in fields(Parameters):
+        basis, source = parameter.metadata["basis"], parameter.metadata["source"]
         name = "**assumption**" if basis is Basis.ASSUMED else basis.value
         rows.append(
             [
-                f"`{option(each)}`",
-                format_value(getattr(p, each.name)),
-                each.metadata["text"],
+                f"`{option(parameter)}`",
+                format_value(getattr(p, parameter.name)),
+                parameter.metadata["text"],
                 f"{name}: {source}" if source else name,
             ]
         )
     return table(["option", "value", "meaning", "basis"], rows)
 
 
-def option(each: "Field[object]") -> str:
+def option(parameter: "Field[object]") -> str:
     """Return the option of the command line for a parameter."""
-    return "--" + each.name.replace("_", "-")
+    return "--" + parameter.name.replace("_", "-")
 
 
 def format_value(value: float | tuple[tuple[float, float], ...]) -> str:
@@ -161,19 +161,19 @@ def _number(value: float) -> str:
 
 
 def _dollars(name: str) -> Callable[[Plan], str]:
-    return lambda each: f"{_number(each.dollars_per_month[name])} $"
+    return lambda size_plan: f"{_number(size_plan.dollars_per_month[name])} $"
 
 
 def _cores(name: str) -> Callable[[Plan], str]:
-    return lambda each: _number(each.cores[name])
+    return lambda size_plan: _number(size_plan.cores[name])
 
 
 def _processes(name: str) -> Callable[[Plan], str]:
-    return lambda each: str(each.processes[name])
+    return lambda size_plan: str(size_plan.processes[name])
 
 
-def _tiers(each: Plan) -> str:
-    return ", ".join(f"{share:.0%}" for share in each.tier_shares)
+def _tiers(size_plan: Plan) -> str:
+    return ", ".join(f"{share:.0%}" for share in size_plan.tier_shares)
 
 
 def _millions(value: float) -> str:
@@ -181,34 +181,36 @@ def _millions(value: float) -> str:
 
 
 _ROWS: Rows = (
-    ("owners", lambda each: _number(each.owners)),
+    ("owners", lambda size_plan: _number(size_plan.owners)),
     (f"owners in the tiers {', '.join(map(str, TIERS))}", _tiers),
     (
         "refreshes an hour",
-        lambda each: _number(sum(rates.total for rates in each.refreshes.values())),
+        lambda size_plan: _number(sum(rates.total for rates in size_plan.refreshes.values())),
     ),
     (
         "GraphQL points an hour",
-        lambda each: _number(sum(points.total for points in each.points.values())),
+        lambda size_plan: _number(sum(points.total for points in size_plan.points.values())),
     ),
     (
         "REST requests an hour",
-        lambda each: _number(sum(points.rest_requests for points in each.points.values())),
+        lambda size_plan: _number(
+            sum(points.rest_requests for points in size_plan.points.values())
+        ),
     ),
     (
         "GitHub's response time in a minute",
-        lambda each: (
-            f"{_number(sum(points.response_seconds for points in each.points.values()) / 60)} s"
+        lambda size_plan: (
+            f"{_number(sum(points.response_seconds for points in size_plan.points.values()) / 60)} s"
         ),
     ),
-    ("**GitHub accounts**", lambda each: f"**{each.accounts.needed}**"),
-    ("limit that requires them", lambda each: each.accounts.bottleneck),
-    ("database", lambda each: f"{_number(each.database_gb)} GB"),
-    ("WAL a day", lambda each: f"{_number(each.wal_gb_per_day)} GB"),
-    ("statements a second", lambda each: _number(each.statements_per_second)),
-    ("events a second", lambda each: _number(each.events_per_second)),
-    ("Kafka, a second", lambda each: f"{_number(each.kafka_kb_per_second)} KB"),
-    ("partitions", lambda each: str(each.partitions)),
+    ("**GitHub accounts**", lambda size_plan: f"**{size_plan.accounts.needed}**"),
+    ("limit that requires them", lambda size_plan: size_plan.accounts.bottleneck),
+    ("database", lambda size_plan: f"{_number(size_plan.database_gb)} GB"),
+    ("WAL a day", lambda size_plan: f"{_number(size_plan.wal_gb_per_day)} GB"),
+    ("statements a second", lambda size_plan: _number(size_plan.statements_per_second)),
+    ("events a second", lambda size_plan: _number(size_plan.events_per_second)),
+    ("Kafka, a second", lambda size_plan: f"{_number(size_plan.kafka_kb_per_second)} KB"),
+    ("partitions", lambda size_plan: str(size_plan.partitions)),
     ("cores busy: api and PostgreSQL", _cores("api and PostgreSQL")),
     ("cores busy: renderer", _cores("renderer")),
     ("cores busy: storage", _cores("storage")),
@@ -218,19 +220,22 @@ _ROWS: Rows = (
     ("storage processes", _processes("storage")),
     (
         "connections of PostgreSQL",
-        lambda each: str(each.processes["api"] * _CONNECTIONS_OF_PROCESS),
+        lambda size_plan: str(size_plan.processes["api"] * _CONNECTIONS_OF_PROCESS),
     ),
-    ("redrawing all banners", lambda each: f"{ceil(each.redraw_minutes)} min"),
-    ("views a second", lambda each: _number(each.traffic.views)),
-    ("requests of camo a second", lambda each: _number(each.traffic.cdn_requests)),
-    ("answered by a CDN", lambda each: f"{each.traffic.cdn_hits:.0%}"),
-    ("requests to the gateway a second", lambda each: _number(each.traffic.origin_requests)),
-    ("egress to camo a month", lambda each: f"{_number(each.egress_gb_per_month)} GB"),
-    ("stored files", lambda each: f"{_number(each.stored_gb)} GB"),
-    ("PUT a month, and as many HEAD", lambda each: _millions(each.writes_per_month)),
+    ("redrawing all banners", lambda size_plan: f"{ceil(size_plan.redraw_minutes)} min"),
+    ("views a second", lambda size_plan: _number(size_plan.traffic.views)),
+    ("requests of camo a second", lambda size_plan: _number(size_plan.traffic.cdn_requests)),
+    ("answered by a CDN", lambda size_plan: f"{size_plan.traffic.cdn_hits:.0%}"),
+    (
+        "requests to the gateway a second",
+        lambda size_plan: _number(size_plan.traffic.origin_requests),
+    ),
+    ("egress to camo a month", lambda size_plan: f"{_number(size_plan.egress_gb_per_month)} GB"),
+    ("stored files", lambda size_plan: f"{_number(size_plan.stored_gb)} GB"),
+    ("PUT a month, and as many HEAD", lambda size_plan: _millions(size_plan.writes_per_month)),
     (
         "GET a month, if the bucket serves the files",
-        lambda each: _millions(each.public_reads_per_month),
+        lambda size_plan: _millions(size_plan.public_reads_per_month),
     ),
     ("files and updates a month, R2", _dollars("R2")),
     ("files and updates a month, S3 (prices assumed)", _dollars("S3")),

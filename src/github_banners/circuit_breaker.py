@@ -1,8 +1,8 @@
 """
 Circuit breaker: stop calling a dependency that does not respond, and log when its state changes.
 
-The breaker only decides. While `is_open`, callers ask `allow_probe` before a call; they report failures,
-and at least the first success after one.
+The breaker only decides. While `is_open`, callers check `allow_probe` before a call; they report
+failures, and at least the first success after one.
 """
 
 from collections.abc import Callable

@@ -12,6 +12,14 @@ def imported_modules(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines}
 
 
+def modules_after(program: str) -> set[str]:
+    """Run a program in a new interpreter; return the modules that are imported at its end."""
+    program += "\nimport sys\nprint(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return set(output.split())
+
+
 def test_help_does_not_import_service_dependencies() -> None:
     imported = imported_modules("--help")
     assert {"github_banners", "typer"} <= imported
@@ -33,37 +41,28 @@ def test_help_does_not_import_service_dependencies() -> None:
 
 
 def test_services_do_not_import_opentelemetry_while_traces_are_off() -> None:
-    program = (
-        "import sys, github_banners.app.distributed, github_banners.supervisor\n"
+    modules = modules_after(
+        "import github_banners.app.distributed, github_banners.supervisor\n"
         "import github_banners.app.all_in_one, github_banners.renderer.renderer_service\n"
         "from github_banners.serving.telemetry import open_tracing\n"
         "from github_banners.settings import ServiceName, Settings\n"
         "with open_tracing(Settings(), service=ServiceName.API):\n"
-        "    print(*sys.modules)"
+        "    pass"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
-    packages = {name.partition(".")[0] for name in output.split()}
+    packages = {name.partition(".")[0] for name in modules}
     assert "httpx2" in packages
     assert not packages & {"opentelemetry", "requests", "google", "urllib3"}
 
 
 def test_commands_import_the_server_without_uvicorns_own_command() -> None:
-    program = (
-        "import sys\n"
+    modules = modules_after(
+        "import contextlib, sys\n"
         "from github_banners.cli import main\n"
         "sys.argv = ['github-banners', '--version']\n"
-        "try:\n"
+        "with contextlib.suppress(SystemExit):\n"
         "    main()\n"
-        "except SystemExit:\n"
-        "    import github_banners.serving.server\n"
-        "    print(*sys.modules)"
+        "import github_banners.serving.server"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
-    modules = set(output.split())
     assert "uvicorn.server" in modules
     assert not modules & {"click", "uvicorn.supervisors"}
 

@@ -23,7 +23,7 @@ _EXPLANATION_AGE_SECONDS = 60
 
 
 def requests_picture(accept: str, *, suffix: str, response_format: str) -> bool:
-    """Return whether a request asks for a picture: by `Accept`, path suffix or `format`."""
+    """Return whether the response is to be a picture: by `Accept`, path suffix or `format`."""
     lowered = accept.lower()
     accepts_images = "image/" in lowered and "text/html" not in lowered
     return accepts_images or suffix.lower() in {".svg", ".png"} or response_format in {"svg", "png"}
