@@ -153,9 +153,7 @@ def open_deployment(folder: Path, **settings: str) -> Iterator[Deployment]:
 @contextmanager
 def open_without_backends(folder: Path) -> Iterator[Deployment]:
     """Yield a deployment whose GitHub, PostgreSQL and broker refuse connections."""
-    broker = Broker(folder / "kafka")
-    broker.addresses = [f"127.0.0.1:{free_port()}"]
-    deployment = Deployment(folder, BreakableSandbox(), Postgres(folder), broker)
+    deployment = Deployment(folder, BreakableSandbox(), Postgres(folder), Broker(folder / "kafka"))
     try:
         yield deployment
     finally:

@@ -11,7 +11,6 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 
 from tests.acceptance.fault_checks import wait_until
-from tests.acceptance.processes import free_port
 from tests.integration.kafka_server import Broker
 from tests.resources import KAFKA_LOCAL
 
@@ -28,13 +27,13 @@ class SecondBroker(Broker):
 
     def start(self) -> None:
         state = json.loads((self._first.folder / "state.json").read_text())
-        port = free_port()
+        address = self.addresses[0]
         settings = {
             "process.roles": "broker",
             "node.id": str(SECOND),
-            "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listeners": f"PLAINTEXT://{address}",
             "controller.listener.names": "CONTROLLER",
-            "controller.quorum.bootstrap.servers": f"127.0.0.1:{state['other_port']}",
+            "controller.quorum.bootstrap.servers": self._first.controller,
         }
         # The script formats only brokers that are controllers too.
         self.folder.mkdir()
@@ -45,7 +44,7 @@ class SecondBroker(Broker):
             "kraft", "kafka.tools.StorageTool", "format", "-t", state["cluster_id"], "-c", str(file)
         )
         options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-        self._run("start", "--port", str(port), *options)
+        self._run("start", "--port", address.rpartition(":")[2], *options)
 
 
 @contextmanager

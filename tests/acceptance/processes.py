@@ -23,6 +23,12 @@ READY_SECONDS = 60
 _ADDRESS = re.compile(r"https?://[^\s]+")
 _INHERITED = {"PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
 
+_PORTS_PER_WORKER = 4_000
+_FIRST_PORT = 10_000 + _PORTS_PER_WORKER * (
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 5
+)
+_PORTS = iter(random.sample(range(_FIRST_PORT, _FIRST_PORT + _PORTS_PER_WORKER, 2), k=2_000))
+
 
 @dataclass
 class Running:
@@ -89,11 +95,16 @@ def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Com
 
 
 def free_port() -> int:
-    """Return a port that is not in use, below the range from which connections take theirs."""
-    while True:
-        port = random.randint(10_000, 32_000)
+    """
+    Return a port that is not in use, and that neither connections nor other tests take.
+
+    It is below the range from which connections take theirs. A process returns each port once, pytest's
+    workers take theirs from different ranges, and the port after it stays free too.
+    """
+    for port in _PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise RuntimeError("this process has used all its ports")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.processes import free_port
 from tests.integration.local_script import run_script
 from tests.resources import KAFKA_LOCAL, explain_missing
 
@@ -32,14 +33,21 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.addresses: list[str] = []
+        self.addresses = [f"127.0.0.1:{free_port()}"]
+        self.controller = f"127.0.0.1:{free_port()}"
 
     def start(self) -> None:
         # Tests may use a consumer session that is shorter than Kafka's minimum of 6 s.
-        settings = ("auto.create.topics.enable=false", "group.min.session.timeout.ms=1000")
+        settings = ["auto.create.topics.enable=false", "group.min.session.timeout.ms=1000"]
+        if not _OPTIONS:
+            # By default the script takes a port that a connection could have at a restart.
+            settings += [
+                f"listeners=PLAINTEXT://{self.addresses[0]},CONTROLLER://{self.controller}",
+                f"controller.quorum.bootstrap.servers={self.controller}",
+            ]
         options = [option for setting in settings for option in ("--set", setting)]
-        output = self._run("start", *_OPTIONS, *options)
-        self.addresses = [output.partition("bootstrap ")[2].split()[0]]
+        port = self.addresses[0].rpartition(":")[2]
+        self._run("start", "--port", port, *_OPTIONS, *options)
 
     def kill(self) -> None:
         """Kill the broker, like a power failure."""

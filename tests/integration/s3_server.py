@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.processes import free_port
 from tests.integration.local_script import run_script
 from tests.resources import S3_LOCAL, explain_missing
 
@@ -25,11 +26,10 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = 0
+        self.port = free_port()
 
     def start(self) -> None:
-        output = self._run("start", "--bucket", BUCKET)
-        self.port = int(output.partition("endpoint=http://127.0.0.1:")[2].split()[0])
+        self._run("start", "--bucket", BUCKET, "--port", str(self.port))
 
     def kill(self) -> None:
         """Kill the server, like a power failure."""
