@@ -1,21 +1,29 @@
 """PNGs that the rasterizer makes from our SVGs: size, palettes, fonts, uncovered characters."""
 
+import struct
 from datetime import date
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain, png_text
-from github_banners.drawing.fallback_fonts import FallbackFonts
+from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.open_graph import HEIGHT, WIDTH, draw_open_graph
 from github_banners.drawing.png import SCALE, to_png
 from github_banners.drawing.png_text import REPLACEMENT_CHARACTER
 from github_banners.errors import UnknownBanner, UnknownUser
-from github_banners.options import BannerOptions, HideableField, Layout, Locale, Theme
+from github_banners.options import (
+    BannerOptions,
+    HideableField,
+    Layout,
+    Locale,
+    Theme,
+)
 from tests.machine_fonts import set_machine_fonts
 from tests.png_size import read_png_size
-from tests.snapshots import REPOSITORY, make_snapshot
+from tests.snapshots import REPOSITORY, make_activity, make_snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +108,31 @@ def test_to_png_own_words_are_drawn_in_our_subsets(locale, monkeypatch):
     drawn = to_png(svg)
     monkeypatch.setattr(png_text, "word_fonts", lambda: FallbackFonts([]))
     assert to_png(svg) != drawn
+
+
+def make_small_bold(font: bytes) -> bytes:
+    """Return a font that says it is bold (`usWeightClass`), and has glyphs of half the size."""
+    rows = struct.iter_unpack(">4sIII", font[12 : 12 + 16 * font[5]])
+    offsets = {tag: offset for tag, _, offset, _ in rows}
+    changed = bytearray(font)
+    struct.pack_into(">H", changed, offsets[b"OS/2"] + 4, 700)
+    (units_per_em,) = struct.unpack_from(">H", font, offsets[b"head"] + 18)
+    struct.pack_into(">H", changed, offsets[b"head"] + 18, 2 * units_per_em)
+    return bytes(changed)
+
+
+def test_to_png_words_of_a_span_are_drawn_in_its_weight_alone(monkeypatch, tmp_path):
+    """Of two weights, resvg would take a part of the glyphs of each word from the other one."""
+    regular = (Path(WORDS_FOLDER) / "BannersWordsDevanagari-Regular.ttf").read_bytes()
+    options = BannerOptions(locale=Locale.HI, layout=Layout.ACTIVITY)
+    svg = draw(replace(make_snapshot(), activity=make_activity()), options)
+    (tmp_path / "NotoSansDevanagari-Regular.ttf").write_bytes(regular)
+    set_machine_fonts(monkeypatch, tmp_path)
+    drawn = to_png(svg)
+    (tmp_path / "NotoSansDevanagari-Bold.ttf").write_bytes(make_small_bold(regular))
+    set_machine_fonts(monkeypatch, tmp_path)
+    assert to_png(svg) == drawn
+    assert to_png(svg.replace(b".m{font-weight:400}", b"")) != drawn
 
 
 @pytest.mark.parametrize("layout", Layout)

@@ -6,7 +6,7 @@ characters gets a second font (see `fallback_fonts`); words that it does not cov
 
 There is one second font in each text element: resvg lays out an element in its first font and then
 replaces glyphs by those of the others, which goes wrong at ligatures and groups of marks. So the
-second font comes first, and only plain characters are replaced.
+second font comes first, in the weight of its words, and only plain characters are replaced.
 https://github.com/linebender/resvg/blob/main/crates/usvg/src/text/layout.rs
 """
 
@@ -116,7 +116,21 @@ def _name_fonts(content: str) -> tuple[str, FontFile | None]:
     markup = "".join(
         part if isinstance(part, str) else "".join(map(to_markup, part)) for part in parts
     )
+    span = _find_first_words_span(parts)
+    if span:
+        return f"{span}{_WORD_JOINER}</tspan>{markup}", font
     return markup if is_uniform else _WORD_JOINER + markup, font
+
+
+def _find_first_words_span(parts: Sequence[str | Sequence[_Run]]) -> str:
+    """Return the opening tag of the span with the first words; empty if they are in none."""
+    tag = ""
+    for part in parts:
+        if isinstance(part, str):
+            tag = part
+        elif any(run.kind in _WORDS for run in part):
+            return tag if tag.startswith("<tspan") else ""
+    return ""
 
 
 def _find_font(words: Sequence[str]) -> FontFile | None:

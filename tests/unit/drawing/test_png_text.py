@@ -119,6 +119,15 @@ def test_choose_fonts_second_font_comes_first_and_ours_draws_plain_characters():
     assert [Path(path).name for path in paths] == ["BannersWordsArabic-Regular.ttf"]
 
 
+def test_choose_fonts_second_font_comes_first_in_the_weight_of_its_words():
+    markup, _ = choose_fonts(
+        '<svg><text>5 <tspan class="m">नव॰</tspan></text>'
+        '<text>नव॰ <tspan class="m">5</tspan></text></svg>'
+    )
+    contents = re.findall(r"<text\b[^>]*>(.*?)</text>", markup)
+    assert [content.partition(WORD_JOINER)[0] for content in contents] == ['<tspan class="m">', ""]
+
+
 def test_choose_fonts_replaces_list_for_browsers():
     """A font of the machine that is loaded for another text must not draw all texts."""
     markup, paths = choose_fonts("<svg font-family=\"-apple-system,'Noto Sans',sans-serif\"></svg>")
