@@ -22,7 +22,15 @@ from github_banners.drawing.locales import (
     measure_number,
     numerals,
 )
-from github_banners.drawing.text import Fitted, fit, isolate, sanitize, width
+from github_banners.drawing.text import (
+    LEFT_TO_RIGHT_ISOLATE,
+    POP_ISOLATE,
+    Fitted,
+    fit,
+    isolate,
+    sanitize,
+    width,
+)
 from github_banners.errors import contributions_error
 from github_banners.models import ContributionAccess, Owner, Snapshot, Stats
 from github_banners.options import (
@@ -67,7 +75,11 @@ def heading(names: OwnerNames) -> str:
     """Return the accessible title: the name, and the login unless they are equal."""
     if names.name == names.login:
         return names.login
-    return f"{isolate(names.name)} (@{names.login})"
+    name = isolate(names.name)
+    if name == names.name:
+        return f"{name} (@{names.login})"
+    # The base direction is up to the reader; from right to left, the login would become `login@`.
+    return f"{name} ({LEFT_TO_RIGHT_ISOLATE}@{names.login}{POP_ISOLATE})"
 
 
 def empty_state_text(stats: Stats, options: BannerOptions) -> str:
