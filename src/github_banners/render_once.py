@@ -17,9 +17,7 @@ from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
 from github_banners.errors import (
     ConfigurationError,
-    NoContributions,
     NotFound,
-    TokenRequired,
     Unavailable,
     UnknownRepository,
 )
@@ -125,13 +123,7 @@ async def fetch_snapshot(
             suggestion = suggest_repository(error.name, others.repositories)
             raise UnknownRepository(error.name, suggestion) from error
         data[kind] = to_shown_data(content, fetched_at)
-    try:
-        return complete(snapshot, options, data, repositories)
-    except TokenRequired as error:
-        # A token would not help an organisation.
-        if snapshot.has_numbers or not await fetcher.is_organisation(login):
-            raise
-        raise NoContributions(login) from error
+    return complete(snapshot, options, data, repositories)
 
 
 def encode_for_path(path: Path, svg: bytes) -> bytes:

@@ -14,6 +14,7 @@ from github_banners.errors import (
 )
 from github_banners.github.credentials import Priority
 from github_banners.models import (
+    ContributionAccess,
     Contributions,
     Owner,
     OwnerRepositories,
@@ -96,6 +97,8 @@ class FakeGitHub:
         priority: Priority = Priority.KNOWN_OWNER,
     ) -> Contributions:
         if not self.has_token:
+            if self.contributions[owner.id].access is ContributionAccess.ORGANISATION:
+                return self.contributions[owner.id]
             raise TokenRequired
         await self._wait(f"contributions of {owner.login}")
         self.known_years.append([year.year for year in known.years] if known else [])

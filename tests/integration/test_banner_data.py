@@ -342,6 +342,20 @@ async def test_followers_of_an_organisation_are_explained(
     assert await harness.fetch_value("select count(*) from banners") == 0
 
 
+async def test_organisation_is_recognised_without_token(harness: BannerDataHarness) -> None:
+    harness.github.has_token = False
+    harness.github.contributions[7] = Contributions(access=ContributionAccess.ORGANISATION)
+    for _ in range(2):
+        with pytest.raises(NoContributions):
+            await harness.preview(ACTIVITY)
+        await harness.services.drain()
+        harness.now += timedelta(hours=2)
+    # GitHub does not answer.
+    harness.github.contributions[7] = Contributions()
+    with pytest.raises(NoContributions):
+        await harness.preview(ACTIVITY)
+
+
 async def test_contributions_without_token_are_left_out_until_there_is_one(
     harness: BannerDataHarness,
 ) -> None:

@@ -1,7 +1,8 @@
 """
 Fetches what only some banners show: contributions, sizes of languages, one repository, or who has a login.
 
-Contributions need a token. The rest comes from REST without one, as far as the rate limit allows.
+Contributions need a token. The rest comes from REST without one, as far as the rate limit allows: also
+that an organisation has no contributions.
 """
 
 import time
@@ -11,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
-from github_banners.errors import TokenRequired, UnknownRepository
+from github_banners.errors import NotFound, TokenRequired, Unavailable, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.contribution_history import ContributionHistory
 from github_banners.github.credentials import Priority
@@ -39,6 +40,7 @@ from github_banners.github.rest import parse_owner
 from github_banners.github.sender import RequestFailed, should_fall_back, with_public_errors
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
+    ContributionAccess,
     Contributions,
     Owner,
     Repository,
@@ -85,6 +87,10 @@ class DataFetcher:
         :raises GitHubUnavailable: a month can't be fetched
         """
         if not self._sender.has_token():
+            # A token would not help an organisation. Users are requested once.
+            may_be_one = known is None or known.access is ContributionAccess.ORGANISATION
+            if may_be_one and await self._is_organisation(owner, priority):
+                return Contributions(access=ContributionAccess.ORGANISATION)
             raise TokenRequired
         now = self._clock()
         history = ContributionHistory(
@@ -152,25 +158,22 @@ class DataFetcher:
         """
         return await self._with_public_errors(self._identify(login), login, self._time_limit)
 
-    async def is_organisation(self, login: str) -> bool:
-        """
-        Return whether a login belongs to an organisation: one REST request, with or without a token.
-
-        :raises UnknownUser: GitHub knows no account with this login
-        :raises GitHubUnavailable: the owner can't be fetched
-        """
-        request = self._sender.rest_request(f"/users/{quote(login, safe='')}")
-        fetching = self._sender.send_with_failover(
-            request, parse_owner, priority=Priority.UNKNOWN_LOGIN
-        )
-        return (await self._with_public_errors(fetching, login, self._time_limit)).followers is None
-
     async def _with_public_errors(
         self, fetching: Awaitable[T], name: str, time_limit: timedelta
     ) -> T:
         return await with_public_errors(
             fetching, name=name, time_limit=time_limit, throttle=self._throttle
         )
+
+    async def _is_organisation(self, owner: Owner, priority: Priority) -> bool:
+        """Request the profile over REST; False if GitHub does not answer."""
+        request = self._sender.rest_request(f"/user/{owner.id}")
+        fetching = self._sender.send_with_failover(request, parse_owner, priority=priority)
+        try:
+            profile = await self._with_public_errors(fetching, owner.login, self._time_limit)
+        except (NotFound, Unavailable):
+            return False
+        return profile.owner.id == owner.id and profile.followers is None
 
     async def _fetch_language_pages(
         self, owner: Owner, priority: Priority

@@ -169,7 +169,7 @@ async def fetch_data(
             owner, known=known, known_at=known_at, priority=priority
         )
     except TokenRequired:
-        if known is not None and known.access is ContributionAccess.VISIBLE:
+        if known is not None and known.access is not ContributionAccess.NEEDS_TOKEN:
             raise
         return Contributions(access=ContributionAccess.NEEDS_TOKEN)
 

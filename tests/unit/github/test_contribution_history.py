@@ -24,6 +24,8 @@ TOKEN = "ghp_Token0123456789"
 ADA = Owner(1, "Ada", node_id="U_1")
 TODAY = NOW.date()
 HIDDEN = Contributions(access=ContributionAccess.HIDDEN)
+NEEDS_TOKEN = Contributions(access=ContributionAccess.NEEDS_TOKEN)
+NO_CONTRIBUTIONS = Contributions(access=ContributionAccess.ORGANISATION)
 ORGANISATION = {"__typename": "Organization", "databaseId": 1}
 THIS_YEAR = (date(2026, 1, 1), TODAY)
 LAST_YEAR = (date(2025, 1, 1), date(2025, 12, 31))
@@ -336,12 +338,47 @@ async def test_organisation_has_none() -> None:
     assert contributions == Contributions(access=ContributionAccess.ORGANISATION)
 
 
-async def test_without_token_nothing_is_requested() -> None:
+PROFILE_PATH = ["/user/1"]
+
+
+@pytest.mark.parametrize(
+    ("known", "profile", "access", "paths"),
+    [
+        (None, {"type": "Organization"}, ContributionAccess.ORGANISATION, PROFILE_PATH),
+        (None, {"type": "User"}, None, PROFILE_PATH),
+        (None, {"type": "Organization", "id": 2}, None, PROFILE_PATH),
+        (NEEDS_TOKEN, {"type": "Organization"}, None, []),
+        (NO_CONTRIBUTIONS, {"type": "Organization"}, ContributionAccess.ORGANISATION, PROFILE_PATH),
+        (NO_CONTRIBUTIONS, {"type": "User"}, None, PROFILE_PATH),
+        (HIDDEN, {"type": "User"}, None, []),
+    ],
+)
+async def test_without_token_only_an_organisation_is_recognised(
+    known: Contributions | None,
+    profile: dict[str, object],
+    access: ContributionAccess | None,
+    paths: list[str],
+) -> None:
     api = FakeGitHubApi()
+    api.rest = lambda request: json_response({"id": 1, "login": "Ada", "followers": 3} | profile)
+    async with open_client(api) as client:
+        fetcher = DataFetcher(client)
+        if access is None:
+            with pytest.raises(TokenRequired):
+                await fetcher.fetch_contributions(ADA, known=known)
+        else:
+            contributions = await fetcher.fetch_contributions(ADA, known=known)
+            assert contributions == Contributions(access=access)
+    assert api.paths() == paths
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_without_token_an_unanswered_request_leaves_the_token_required(status: int) -> None:
+    api = FakeGitHubApi()
+    api.rest = lambda request: json_response({"message": "no"}, status=status)
     async with open_client(api) as client:
         with pytest.raises(TokenRequired):
             await DataFetcher(client).fetch_contributions(ADA)
-    assert api.requests == []
 
 
 async def test_deleted_owner_is_unknown() -> None:
