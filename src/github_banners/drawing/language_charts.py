@@ -117,22 +117,32 @@ def rank_languages(
     others are counted only, but percentages add up to 100 over all of them. `unlisted` is the count
     of languages without a name, which are part of Other.
     """
-    names = sort_languages(languages)
-    if excluded or (names and languages[names[-1]] <= 0):
-        names = [name for name in names if languages[name] > 0 and name.lower() not in excluded]
-    counts = [languages[name] for name in names]
+    counts = sorted(languages.values(), reverse=True)
+    if excluded or (counts and counts[-1] <= 0):
+        languages = {
+            name: count
+            for name, count in languages.items()
+            if count > 0 and name.lower() not in excluded
+        }
+        counts = sorted(languages.values(), reverse=True)
+    number = len(counts)
+    if number > max_ranked:
+        # Sorting hundreds of names would take half as long as drawing the picture.
+        least = counts[max_ranked - 1]
+        languages = {name: count for name, count in languages.items() if count >= least}
+    names = sort_languages(languages)[:max_ranked]
     if unlisted:
         counts.append(unlisted)
     total, points = sum(counts), percentage_points(counts)
     names_and_colours, rank_colours = language_names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
-    for name, count, point in zip(names[:max_ranked], counts, points, strict=False):
+    for name, count, point in zip(names, counts, points, strict=False):
         clean_name, colour = names_and_colours[name]
         if rank_colours:
             colour = rank_colours[len(first) % len(rank_colours)]
         percent = _percent(point, count, total)
         first.append(Share(clean_name, colour, count, count / total, percent))
-    return Ranking(tuple(first), points, len(names), total, other_label, scheme.neutral, unlisted)
+    return Ranking(tuple(first), points, number, total, other_label, scheme.neutral, unlisted)
 
 
 def percentage_points(counts: Sequence[int]) -> list[int]:
