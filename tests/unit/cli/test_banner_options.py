@@ -67,19 +67,22 @@ def test_format_input_error_lists_allowed_values_of_every_option(name: str) -> N
             {"show": "stars,forks,issues,reviews"},
             "--show can't be 'stars,forks,issues,reviews': it takes at most 3 names in the layout classic; did you mean stars,forks,issues?",
         ),
-        (
-            {"theme": "drak"},
-            "--theme can't be 'drak': it takes auto, default, dark or one of 68 more listed in docs/http-api.md; did you mean dark?",
-        ),
         ({"layout": "repository"}, "--repo can't be '': it takes a repository's name."),
     ],
 )
-def test_format_input_error_names_the_given_option(
+def test_format_input_error_option_invalid_in_layout(
     raw_options: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidOption) as caught:
         parse_options(raw_options)
     assert format_input_error(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["type", "theme"])
+def test_format_input_error_names_the_given_alias(name: str) -> None:
+    with pytest.raises(InvalidType) as caught:
+        parse_options({name: "drak"})
+    assert format_input_error(caught.value).startswith(f"--{name} can't be 'drak': ")
 
 
 @pytest.mark.parametrize(
