@@ -46,7 +46,8 @@ class Measurement:
                 due = await leases.lease_due_users(
                     self.conn, now=self.now, limit=OWNERS_PER_QUERY, interval=HOUR
                 )
-            assert due, "nobody is due"
+            if not due:
+                sys.exit(f"Only {refreshed:,} of {count:,} owners are due: give fewer MINUTES.")
             ids = [owner.id for owner in due]
             fetched = await fetch_stored(self.conn, ids, fetched_at=self.now)
             for position, (data, _) in enumerate(fetched):
@@ -136,7 +137,11 @@ async def save_everyone(conn: Connection, now: datetime) -> None:
 
 async def main(conninfo: str, minutes: str) -> None:
     """Measure refreshes of owners and of contributions."""
-    conn = await connect(conninfo)
+    async with await connect(conninfo) as conn:
+        await _measure_all(conn, minutes)
+
+
+async def _measure_all(conn: Connection, minutes: str) -> None:
     register_loaders(conn)
     query = """
         select max(fetched_at), count(*), (
@@ -152,7 +157,9 @@ async def main(conninfo: str, minutes: str) -> None:
         await save_everyone(conn, now)
         return
     count = round(owners * REFRESHES_PER_OWNER_AND_HOUR / 60 * int(minutes))
-    contributions = round(float(contributions_per_minute) * int(minutes))
+    contributions = round(float(contributions_per_minute or 0) * int(minutes))
+    if not (count and contributions):
+        sys.exit(f"{owners:,} owners are too few to refresh any in {minutes} minutes.")
     measurement = Measurement(conn, now)
     for what, share in (("unchanged owner", 0.0), ("one owner in 20 has changed", 0.05)):
         await measurement.measure(
@@ -163,7 +170,6 @@ async def main(conninfo: str, minutes: str) -> None:
             what,
             partial(measurement.refresh_contributions, contributions, is_changed=is_changed),
         )
-    await conn.close()
 
 
 if __name__ == "__main__":

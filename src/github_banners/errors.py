@@ -13,6 +13,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     │   ├── UnknownUser                  user doesn't exist
     │   ├── UnknownBanner                banner doesn't exist
     │   ├── UnknownRepository            repository doesn't exist
+    │   ├── CardNotOffered               card is not offered
     │   ├── ContributionsHidden          contributions are hidden
     │   └── NoContributions              organisations have no contributions
     ├── UserNotServed                403 user not served here
@@ -64,6 +65,7 @@ class ExplanationKind(StrEnum):
     NO_CONTRIBUTIONS = "no-contributions"
     TOKEN_REQUIRED = "token-required"  # noqa: S105 - not a password
     USER_NOT_SERVED = "user-not-served"
+    CARD_NOT_OFFERED = "card-not-offered"
 
 
 class BannersError(Exception):
@@ -182,6 +184,13 @@ class UnknownRepository(NotFound):
     def __init__(self, name: str, suggestion: str | None = None) -> None:
         super().__init__(name)
         self.suggestion = suggestion
+
+
+class CardNotOffered(NotFound):
+    """No layout resembles a card of another service; `name` is the kind of card."""
+
+    public_message = "card is not offered"
+    explanation_kind = ExplanationKind.CARD_NOT_OFFERED
 
 
 class ContributionsHidden(NotFound):

@@ -259,8 +259,8 @@ def test_storage_host_and_port_override_the_environment() -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "api", "renderer", "storage"])
-def test_invalid_host_and_port_are_reported_as_settings(command: str) -> None:
+def test_invalid_host_and_port_are_reported_as_they_were_given(command: str) -> None:
     ended = run(command, "--host", "a b", "--port", "65536", env=environment(PORT="8080"))
     assert ended.returncode == 2
-    assert "HOST must be an address to listen on" in ended.stderr
-    assert "PORT must be a number from 0 to 65535, not '65536'" in ended.stderr
+    assert "--host must be an address to listen on" in ended.stderr
+    assert "--port must be a number from 0 to 65535, not '65536'" in ended.stderr

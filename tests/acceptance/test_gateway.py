@@ -100,6 +100,7 @@ def test_gateway_merges_concurrent_requests(
         "/api?username=LOGIN",
         "/api/top-langs/?username=LOGIN&layout=compact",
         "/?user=LOGIN&theme=dark",
+        "/?theme=dark&amp;user=LOGIN",
     ],
 )
 def test_gateway_caches_urls_of_other_services(gateway: Gateway, path: str) -> None:

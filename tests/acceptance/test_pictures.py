@@ -106,6 +106,7 @@ ERRORS: dict[str, errors.BannersError] = {
     "hidden": errors.ContributionsHidden("maximiliane-alexandra-von-wittgenstein1"),
     "organisation": errors.NoContributions("m" * 39),
     "token": errors.TokenRequired(),
+    "card": errors.CardNotOffered("WakaTime"),
     "not served": errors.UserNotServed("maximiliane-alexandra-von-wittgenstein1"),
 }
 

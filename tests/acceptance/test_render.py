@@ -89,6 +89,7 @@ def test_render_with_slow_github_stops_at_request_timeout() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["mia", "--theme", "drak"], ["--theme can't be 'drak'", "mean dark?"]),
         (["mia", "--type", "drak"], ["--type", "'drak'", "default, dark", "mean dark?"]),
         (["mia", "--radius", "99"], ["--radius", "'99'", "0 to 20"]),
         (["mia", "--hide", "star"], ["--hide", "stars", "did you mean stars?"]),

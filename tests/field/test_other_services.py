@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
 CAMO = {"user-agent": "github-camo (876de43e)", "accept": "image/webp,*/*;q=0.8"}
 NAMES = {"user": "mia-maintains", "repo": "plain-notes"}
+NOT_OFFERED = {"error": "card is not offered"}
 SVG, PNG, JSON = "image/svg+xml; charset=utf-8", "image/png", "application/json"
 
 
@@ -81,8 +82,8 @@ def test_cached_url_is_validated_and_has_no_body_for_head(http: httpx2.Client, u
         ("/?user=nobody-of-this-name", "No GitHub user", 404, {}),
         ("/api/pin?username=mia-maintains", "No repository was named", 400, {"field": "repo"}),
         ("/api/pin?username=mia-maintains&repo=no", "No repository", 404, {}),
-        ("/api/gist?id=bbfce31e0217a3689c8d961a356cb10d", "“gist”", 400, {"field": "layout"}),
-        ("/api/wakatime?username=ffflabs", "“wakatime”", 400, {"field": "layout"}),
+        ("/api/gist?id=bbfce31e0217a3689c8d961a356cb10d", "No “Gist” cards", 404, NOT_OFFERED),
+        ("/api/wakatime/?username=ffflabs&hide=html", "No “WakaTime” cards", 404, NOT_OFFERED),
         ("/api?username=a" + "&b=1" * 100, "Something in the address", 400, {"field": "query"}),
     ],
 )

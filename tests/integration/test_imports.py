@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 
-def imported_modules(*arguments: str) -> set[str]:
+def imported_modules(*arguments: str, **environment: str) -> set[str]:
     """Run a command in a new interpreter; return the modules it imports or tries to."""
     command = [sys.executable, "-X", "importtime", "-m", "github_banners", *arguments]
-    ended = subprocess.run(command, env={}, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
     lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip() for line in lines}
 
@@ -76,7 +78,7 @@ def test_migrate_imports_structlog_without_optional_packages() -> None:
 
 def test_services_with_a_port_do_not_import_pydantic() -> None:
     for command in ("api", "renderer", "storage"):
-        # Ended by the invalid port, after the settings are read.
-        imported = imported_modules(command, "--host", "127.0.0.1", "--port", "none")
+        # Ended by the invalid level, after the settings are read.
+        imported = imported_modules(command, "--host", "127.0.0.1", "--port", "0", LOG_LEVEL="none")
         assert "github_banners.settings" in imported
         assert "pydantic" not in imported

@@ -145,11 +145,11 @@ def test_translate_url_invalid_names_are_left_to_the_preview() -> None:
 
 
 @pytest.mark.parametrize("name", ["gist", "wakatime"])
-def test_translate_url_card_not_served_names_its_kind(name: str) -> None:
+def test_translate_url_card_not_served_keeps_theme_only(name: str) -> None:
     (card,) = (card for card in CARDS if card.path == f"/api/{name}")
     assert not card.is_served
     options = options_for(card, username="@ada", theme="dark", layout="compact")
-    assert options == {"username": name, "layout": name, "type": "dark"}
+    assert options == {"type": "dark"}
 
 
 def test_stats_all_hidden_hides_default_numbers() -> None:
@@ -206,10 +206,7 @@ def test_translate_url_any_values_give_a_valid_preview(
 ) -> None:
     names = {"username": "ada", "repo": "engine", "user": "ada"}
     query = translate_url(card.path, urlencode({**parameters, **names}))
-    options = dict(parse_query(query or ""))
-    if not card.is_served:
-        del options["layout"]
-    parse_options(options)
+    parse_options(parse_query(query or ""))
 
 
 def test_css_colours_are_hex_digits() -> None:

@@ -14,17 +14,25 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from github_banners.api.base_path import PREVIEW_PATH, is_below
+from github_banners.errors import CardNotOffered
 from github_banners.options import CARDS, STREAK_LOGIN, STREAK_PATH, translate_url
 
 COMPATIBLE_PATHS = tuple(card.path for card in CARDS if card.path != STREAK_PATH)
 """The paths of other services, without `/`, which is also that of the builder page."""
 
+_CARDS_NOT_OFFERED = {card.path: card.name for card in CARDS if not card.is_served}
+
 
 class CompatibleRoute(Route):
-    """The route of pictures of other services: their requests become requests for a preview."""
+    """
+    The route of pictures of other services: their requests become requests for a preview.
+
+    For a card without a layout here, the endpoint raises CardNotOffered.
+    """
 
     def __init__(self, preview: Callable[[Request], Awaitable[Response]]) -> None:
-        super().__init__(PREVIEW_PATH, preview)
+        self._preview = preview
+        super().__init__(PREVIEW_PATH, self._draw)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the URLs of other services; the returned scope replaces theirs by that of a preview."""
@@ -34,9 +42,12 @@ class CompatibleRoute(Route):
         if query is None:
             return Match.NONE, {}
         match, child_scope = super().matches({**scope, "path": PREVIEW_PATH})
-        is_streak = scope["path"].rstrip("/") == STREAK_PATH.rstrip("/")
-        # For explanations: they say which parameter to check.
-        state = {"login_parameter": STREAK_LOGIN if is_streak else "username"}
+        path = scope["path"].rstrip("/")
+        state = {
+            # For explanations: they say which parameter to check.
+            "login_parameter": "username" if path else STREAK_LOGIN,
+            "card_not_offered": _CARDS_NOT_OFFERED.get(path),
+        }
         return match, {
             **child_scope,
             "path": PREVIEW_PATH,
@@ -44,6 +55,11 @@ class CompatibleRoute(Route):
             "query_string": query.encode(),
             "state": {**scope.get("state", {}), **state},
         }
+
+    async def _draw(self, request: Request) -> Response:
+        if card := request.state.card_not_offered:
+            raise CardNotOffered(card)
+        return await self._preview(request)
 
 
 # A translation takes as long as twenty lookups of cached responses. Targets have at most 1 KB.

@@ -6,11 +6,10 @@ and command line behave alike.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, get_args
 
-import msgspec
 import typer
 
 from github_banners.errors import (
@@ -22,24 +21,26 @@ from github_banners.errors import (
     Unavailable,
     UnknownRepository,
 )
-from github_banners.options import LIST_OPTIONS, OPTIONS, BannerOptions, allowed_values
+from github_banners.options import (
+    LIST_OPTIONS,
+    OPTION_NAMES,
+    OPTIONS,
+    allowed_values,
+    canonical_option_name,
+)
 from github_banners.settings import Settings
 
 _MAX_LISTED, _FIRST_LISTED = 20, 3
 
 
 def add_banner_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the `**options` of a Typer command by one option for each banner option."""
+    """Replace the `**options` of a Typer command by one option for each banner option and alias."""
     parameters = inspect.signature(command).parameters.values()
     own_parameters = [
         parameter for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    options = [
-        _option(field.encode_name, names=dict.fromkeys((field.encode_name, field.name)))
-        for field in msgspec.structs.fields(BannerOptions)
-    ]
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*own_parameters, *options]
+        [*own_parameters, *map(_option, OPTION_NAMES)]
     )
     return command
 
@@ -48,7 +49,7 @@ def format_input_error(error: InvalidInput, *, is_flag: bool = True) -> str:
     """Build the message for an invalid option or, if the field is in upper case, argument."""
     name = error.written_field
     if is_flag and not error.field.isupper():
-        name = _flag(error.field)
+        name = _flag(name)
     end = f"; did you mean {error.suggestion}?" if error.suggestion else "."
     return f"{name} can't be {error.value!r}: it takes {_enumerate(error.allowed)}{end}"
 
@@ -85,8 +86,8 @@ def to_raw_options(arguments: Mapping[str, str | list[str] | None]) -> dict[str,
     return raw_options
 
 
-def _option(name: str, *, names: Iterable[str]) -> inspect.Parameter:
-    option = typer.Option(*map(_flag, names), metavar="VALUE", help=_help_text(name))
+def _option(name: str) -> inspect.Parameter:
+    option = typer.Option(_flag(name), metavar="VALUE", help=_help_text(name))
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -96,7 +97,9 @@ def _option(name: str, *, names: Iterable[str]) -> inspect.Parameter:
 
 
 def _help_text(name: str) -> str:
-    """List the allowed values; for an enum its docstring comes first."""
+    """List the allowed values; for an enum its docstring comes first. An alias has its name instead."""
+    if (canonical := canonical_option_name(name)) != name:
+        return f"The same as {_flag(canonical)}."
     hint, allowed = OPTIONS[name], _enumerate(allowed_values(name))
     for variant in (hint, *get_args(hint)):
         if isinstance(variant, type) and issubclass(variant, StrEnum):

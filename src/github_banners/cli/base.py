@@ -14,8 +14,16 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from github_banners import __version__
 from github_banners.errors import BannersError, ConfigurationError, InvalidSettings
-from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
+from github_banners.settings import (
+    VARIABLES,
+    ListenHost,
+    LogLevel,
+    ServiceName,
+    Settings,
+    find_warnings,
+)
 from github_banners.settings.addresses import find_listen_address
+from github_banners.settings.parsers import parse_value, strip, unquote
 
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
 # 0.1 s. Commands with other options need pydantic anyway, unless these stay text.
@@ -105,10 +113,23 @@ class TextGroup(_WithTextOptions, TyperGroup):
 
 
 def override_listen_address(host: str | None, port: str | None) -> None:
-    """Put the values of `--host` and `--port` into the environment, which worker processes inherit."""
+    """
+    Put the values of `--host` and `--port` into the environment, which worker processes inherit.
+
+    :raises InvalidSettings: a value is invalid
+    """
+    problems = []
     for name, text in (("HOST", host), ("PORT", port)):
-        if text is not None:
-            os.environ[name] = text
+        if text is None:
+            continue
+        os.environ[name] = text
+        try:
+            if value := unquote(strip(text)):
+                parse_value(value, VARIABLES[name])
+        except ValueError as error:
+            problems.append(f"--{name.lower()} {error}")
+    if problems:
+        raise InvalidSettings(problems)
 
 
 def read_settings(

@@ -119,6 +119,7 @@ _ICONS = {
     ExplanationKind.UNKNOWN_USER: _QUESTION,
     ExplanationKind.UNKNOWN_BANNER: _QUESTION,
     ExplanationKind.UNKNOWN_REPOSITORY: _QUESTION,
+    ExplanationKind.CARD_NOT_OFFERED: _QUESTION,
     ExplanationKind.GITHUB_UNAVAILABLE: _PULSE,
     ExplanationKind.NUMBERS_UNAVAILABLE: _PULSE,
     ExplanationKind.TOO_MANY_REQUESTS: _CLOCK,

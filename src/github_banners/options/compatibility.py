@@ -69,7 +69,7 @@ class CompatibleCard:
     @property
     def is_served(self) -> bool:
         """Whether there is a layout for it; else the picture explains that there is none."""
-        return self.choose({})["layout"] in set(Layout)
+        return "layout" in self.choose({})
 
 
 STREAK_PATH = "/"
@@ -235,9 +235,9 @@ def _choose_for_streak(query: Query) -> dict[str, str]:
     }
 
 
-def _choose_unserved(name: str) -> Callable[[Query], dict[str, str]]:
-    """Choose a layout that does not exist, which the preview explains; the login is not looked up."""
-    return lambda _: {"layout": name, "username": name}
+def _choose_nothing(_: Query) -> dict[str, str]:
+    """Choose no layout, since there is none for the card."""
+    return {}
 
 
 def _parse_rows(rows: str) -> tuple[Parameter, ...]:
@@ -266,14 +266,14 @@ CARDS = (
         lambda _: {"layout": Layout.REPOSITORY.value},
     ),
     CompatibleCard(
-        "gist", _README_STATS, "/api/gist", _parse_rows(_GIST + _COMMON), _choose_unserved("gist")
+        "Gist", _README_STATS, "/api/gist", _parse_rows(_GIST + _COMMON), _choose_nothing
     ),
     CompatibleCard(
         "WakaTime",
         _README_STATS,
         "/api/wakatime",
         _parse_rows(_WAKATIME + _COMMON),
-        _choose_unserved("wakatime"),
+        _choose_nothing,
     ),
     CompatibleCard("streak", _STREAK_STATS, STREAK_PATH, _parse_rows(_STREAK), _choose_for_streak),
 )

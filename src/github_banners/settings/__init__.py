@@ -5,7 +5,6 @@ Every variable is declared once, in `Settings`; `parsers` holds one parser per t
 reported at once, and no message contains a secret. The caller passes the environment as a mapping.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import reduce
@@ -17,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from github_banners.errors import InvalidSettings
-from github_banners.settings.addresses import parse_address, to_netloc
+from github_banners.settings.addresses import is_reachable, to_netloc
 from github_banners.settings.bucket_access import find_bucket_problems
 from github_banners.settings.choices import PORTS, REQUIRED, LogFormat, LogLevel, ServiceName
 from github_banners.settings.environment import (
@@ -50,7 +49,7 @@ from github_banners.settings.parsers import (
     parse_value,
     unquote,
 )
-from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
+from github_banners.settings.strength import find_key_problems, find_short_keys
 from github_banners.settings.trace_settings import (
     OtlpProtocol,
     TracesExporter,
@@ -92,8 +91,6 @@ _STORES_BANNERS = (ServiceName.ALL_IN_ONE, ServiceName.STORAGE)
 
 # Signs calls between services of one machine that have no secret. Never used on a reachable HOST.
 _LOOPBACK_KEY = "for this machine only"
-_SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
-_SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
 
 
 class Settings(TracingSettings, frozen=True, kw_only=True):
@@ -260,7 +257,7 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
         if is_bucket and service in _STORES_BANNERS:
             problems += find_bucket_problems(values, environment, reported=reported)
         if service is not ServiceName.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in reported:
-            problems += _check_service_secrets(values)
+            problems += find_key_problems(values, host=_value_or_default(values, "host"))
         if problems:
             raise InvalidSettings(problems)
         return cls(**values)
@@ -268,7 +265,7 @@ class Settings(TracingSettings, frozen=True, kw_only=True):
     @property
     def is_reachable(self) -> bool:
         """True if other machines may reach HOST; a host name is used only if it is loopback."""
-        return _is_reachable(self.host)
+        return is_reachable(self.host)
 
     @property
     def database_address(self) -> str:
@@ -329,11 +326,7 @@ def find_warnings(
     if service not in (ServiceName.RENDERER, ServiceName.STORAGE):
         warnings += find_unread_database_variables(environment)
     if service is not ServiceName.ALL_IN_ONE and settings.is_reachable:
-        warnings += [
-            f"{name} has fewer than {RECOMMENDED_CHARACTERS} characters: {_SECRET_ADVICE}"
-            for name in _SERVICE_SECRETS
-            if (secret := getattr(settings, name.lower())) and is_short(secret.reveal())
-        ]
+        warnings += find_short_keys(msgspec.structs.asdict(settings))
     return warnings
 
 
@@ -345,27 +338,6 @@ def _check_consistency(values: Mapping[str, Any]) -> list[str]:
     if port and port == values.get("metrics_port"):
         problems.append(f"METRICS_PORT must not be the same as PORT, {port}")
     return problems
-
-
-def _check_service_secrets(values: Mapping[str, Any]) -> list[str]:
-    """Return problems if other machines can reach the service and its secret is missing or weak."""
-    host = _value_or_default(values, "host")
-    if not _is_reachable(host):
-        return []
-    reason = f"and other machines can reach {host}: {_SECRET_ADVICE}"
-    problems = []
-    if values.get("services_secret_key") is None:
-        problems.append(f"SERVICES_SECRET_KEY is missing, {reason}")
-    for name in _SERVICE_SECRETS:
-        secret = values.get(name.lower())
-        if secret is not None and (weakness := find_weakness(secret.reveal())):
-            problems.append(f"{name} {weakness}, {reason}")
-    return problems
-
-
-def _is_reachable(host: str) -> bool:
-    address = parse_address(host)
-    return address is not None and not ipaddress.ip_address(address).is_loopback
 
 
 def _description(name: str) -> str:

@@ -24,6 +24,12 @@ def parse_address(text: str) -> str | None:
         return None
 
 
+def is_reachable(host: str) -> bool:
+    """Return True if other machines may reach HOST; a host name is used only if it is loopback."""
+    address = parse_address(host)
+    return address is not None and not ipaddress.ip_address(address).is_loopback
+
+
 def to_reachable_address(listen_address: str) -> str:
     """Return the address at which a server on this machine answers that listens on an address."""
     wildcards = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104

@@ -1,10 +1,16 @@
-"""Strength checks for the shared secret of the services."""
+"""Strength checks for the keys that sign calls between services."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
+
+from github_banners.settings.addresses import is_reachable
 
 MIN_CHARACTERS = 8
 RECOMMENDED_CHARACTERS = 16
 _MIN_DISTINCT = 4
+_KEYS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
+_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"
 _SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "98765432109876543210")
 
 # Secrets in examples (such as `your_secret_key`) and those that attackers try first consist of
@@ -24,6 +30,34 @@ _WELL_KNOWN = re.compile(rf"\d{{0,4}}(?:(?:{_WORD})+\d{{0,4}})+")
 _MAX_WELL_KNOWN_CHARACTERS = 64
 
 
+def find_key_problems(values: Mapping[str, Any], *, host: str) -> list[str]:
+    """
+    Return problems if other machines can reach HOST and its key is missing or weak.
+
+    `values` are settings by field.
+    """
+    if not is_reachable(host):
+        return []
+    reason = f"and other machines can reach {host}: {_ADVICE}"
+    problems = []
+    if values.get("services_secret_key") is None:
+        problems.append(f"SERVICES_SECRET_KEY is missing, {reason}")
+    for name in _KEYS:
+        key = values.get(name.lower())
+        if key is not None and (weakness := find_weakness(key.reveal())):
+            problems.append(f"{name} {weakness}, {reason}")
+    return problems
+
+
+def find_short_keys(values: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each key that is shorter than recommended; `values` as above."""
+    return [
+        f"{name} has fewer than {RECOMMENDED_CHARACTERS} characters: {_ADVICE}"
+        for name in _KEYS
+        if (key := values.get(name.lower())) and len(key.reveal()) < RECOMMENDED_CHARACTERS
+    ]
+
+
 def find_weakness(text: str) -> str | None:
     """Return what makes a secret easy to guess, None if nothing does."""
     unit = _repeated_unit(text)
@@ -34,11 +68,6 @@ def find_weakness(text: str) -> str | None:
     if len(set(text)) < _MIN_DISTINCT:
         return f"has fewer than {_MIN_DISTINCT} different characters"
     return None
-
-
-def is_short(text: str) -> bool:
-    """Return True if a secret is shorter than recommended."""
-    return len(text) < RECOMMENDED_CHARACTERS
 
 
 def _is_well_known(letters: str) -> bool:

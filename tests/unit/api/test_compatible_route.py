@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from github_banners.api.compatible_route import CompatibleRoute, to_preview_target
 from github_banners.api.public_routes import route_label
+from github_banners.errors import CardNotOffered
 from tests.unit.api.asgi import http_scope, send_request
 
 
@@ -52,8 +53,19 @@ def test_compatible_route_matches_methods_of_previews(method: str, expected: Mat
 async def test_compatible_route_remembers_login_parameter(target: str, parameter: str) -> None:
     state: dict[str, object] = {"other": 1}
     scope = await scope_seen(target, state=state)
-    assert scope["state"] == {"login_parameter": parameter, "other": 1}
+    assert scope["state"] == {"login_parameter": parameter, "card_not_offered": None, "other": 1}
     assert state == {"other": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "card"),
+    [("/api/gist?id=1&theme=dark", "Gist"), ("/api/wakatime/?username=ada&theme=dark", "WakaTime")],
+)
+async def test_compatible_route_card_without_layout_is_explained(target: str, card: str) -> None:
+    scope = http_scope(target)
+    with pytest.raises(CardNotOffered) as error_info:
+        await send_request(Router([CompatibleRoute(_preview)]), scope)
+    assert error_info.value.name == card
 
 
 @pytest.mark.parametrize("target", ["/", "/?username=ada", "/docs", "/banners/preview?user=ada"])
@@ -97,7 +109,6 @@ def test_to_preview_target_returns_preview_of_other_services_only(
         "/api/?USERNAME=ada&amp;theme=dark&amp;amp;hide_border=1&v=1",
         "/api/top-langs/?username=ada&hide=C++,c%23&custom_title=%C3%A9%20%26%FF+x",
         "/api/pin?repo=ada%2Fengine&username=a%20b&username=",
-        "/api/gist?id=1&bg_color=30,e96443,904e95",
         "/?user=ada&type=png&x=" + "1" * 900,
         "//?&&user=ada&=",
         "/api?" + "username=ada&" * 101,

@@ -78,6 +78,13 @@ def test_format_input_error_option_invalid_in_layout(
     assert format_input_error(caught.value) == message
 
 
+@pytest.mark.parametrize("name", ["type", "theme"])
+def test_format_input_error_names_the_given_alias(name: str) -> None:
+    with pytest.raises(InvalidType) as caught:
+        parse_options({name: "drak"})
+    assert format_input_error(caught.value).startswith(f"--{name} can't be 'drak': ")
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

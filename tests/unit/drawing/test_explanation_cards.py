@@ -8,6 +8,7 @@ from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import Canvas
 from github_banners.errors import (
     BannersError,
+    CardNotOffered,
     ContributionsHidden,
     DatabaseUnavailable,
     ExplanationKind,
@@ -146,6 +147,12 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "This needs a GitHub token",
             "Without one, GitHub tells no contributions.",
             "The operator can set GITHUB_TOKENS",
+        ),
+        (
+            CardNotOffered("Gist"),
+            "No “Gist” cards here",
+            "GitHub users and repositories are drawn here.",
+            "The start page shows what there is",
         ),
         (
             UserNotServed("wycats"),
@@ -320,6 +327,7 @@ ERRORS = [
     NoContributions("sindresorhus"),
     TokenRequired(),
     UserNotServed("sindresorhus"),
+    CardNotOffered("WakaTime"),
     _OddError(),
 ]
 

@@ -18,6 +18,7 @@ from github_banners.drawing.png_text import REPLACEMENT_CHARACTER, choose_fonts,
 from github_banners.drawing.text import width
 from github_banners.errors import (
     BannersError,
+    CardNotOffered,
     ContributionsHidden,
     FetchPending,
     GitHubUnavailable,
@@ -176,6 +177,7 @@ def draw_pictures(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
         NoContributions("x"),
         TokenRequired(),
         UserNotServed("x"),
+        CardNotOffered("x"),
         TooManyRequests(40),
         TooManyRequests(90),
         UnknownBanner("x"),
