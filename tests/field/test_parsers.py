@@ -565,7 +565,7 @@ CASES = [
         "github: headers of a rate limit",
         (
             "github.protocol:parse_rate_limit",
-            "github.protocol:_datetime_from_epoch",
+            "github.protocol:_reset_at",
             "github.protocol:_retry_at",
         ),
         lambda text: [

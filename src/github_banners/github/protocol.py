@@ -41,7 +41,6 @@ MAX_PAGES = 1000
 PAGE_SIZE = 100
 """Repositories on one page, for both APIs; GitHub's maximum."""
 
-_REDIRECT_STATUSES = {301, 302, 307, 308}
 _PRIMARY_PAUSE = timedelta(seconds=60)
 _MAX_PAUSE = timedelta(hours=2)
 _RESET_MARGIN = timedelta(seconds=1)
@@ -104,11 +103,6 @@ class GitHubResponse:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def is_redirect(self) -> bool:
-        """Whether the request is to be sent to another URL, with the same method."""
-        return self.status in _REDIRECT_STATUSES and "location" in self.headers
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -133,6 +127,7 @@ class RateLimit:
     reset_at: datetime
 
 
+_NOT_GITHUB = "not from GitHub: a proxy in between, or a wrong GITHUB_API_URL"
 _KIND_BY_STATUS = {
     401: FailureKind.BAD_TOKEN,
     404: FailureKind.NOT_FOUND,
@@ -229,7 +224,7 @@ def parse_rate_limit(
             Resource(headers.get("x-ratelimit-resource", resource)),
             limit=int(headers["x-ratelimit-limit"]),
             remaining=int(headers["x-ratelimit-remaining"]),
-            reset_at=_datetime_from_epoch(headers["x-ratelimit-reset"]),
+            reset_at=datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC),
             now=now,
         )
     except (KeyError, ValueError, OverflowError, OSError):
@@ -265,12 +260,15 @@ def classify(response: GitHubResponse, *, resource: Resource, now: datetime) -> 
         return None
     message = _error_message(response.body)
     if response.status in {403, 429}:
-        return _classify_forbidden(response, message, now=now)
+        return _classify_forbidden(response, message or f"status {response.status}", now=now)
     default = FailureKind.SERVER if response.status >= 500 else FailureKind.UNREADABLE
     kind = _KIND_BY_STATUS.get(response.status, default)
     # GraphQL reports an unknown owner in the body: a 404 means that there is no GraphQL.
     if kind is FailureKind.NOT_FOUND and resource is Resource.GRAPHQL:
         kind = FailureKind.SERVER
+    # The 404 of a proxy, or of a wrong GITHUB_API_URL, says nothing of the owner.
+    elif kind is FailureKind.NOT_FOUND and message is None:
+        return Failure(FailureKind.UNREADABLE, f"status {response.status}, {_NOT_GITHUB}")
     if response.status == 407:
         message = "proxy: authentication required (status 407)"
     return Failure(kind, message or f"status {response.status}")
@@ -376,25 +374,27 @@ def _retry_at(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
     try:
         pause = timedelta(seconds=int(headers["retry-after"]))
     except (KeyError, ValueError, OverflowError):
-        is_empty = headers.get("x-ratelimit-remaining") == "0"
-        return _reset_at(headers, now=now) if is_empty else None
-    return now + min(max(pause, timedelta(0)), _MAX_PAUSE)
+        pause = timedelta(0)
+    if pause > timedelta(0):
+        return now + min(pause, _MAX_PAUSE)
+    is_empty = headers.get("x-ratelimit-remaining") == "0"
+    return _reset_at(headers, now=now) if is_empty else None
 
 
 def _reset_at(headers: Mapping[str, str], *, now: datetime) -> datetime:
     try:
-        reset_at = _datetime_from_epoch(headers["x-ratelimit-reset"])
+        reset_at = datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC)
     except (KeyError, ValueError, OverflowError, OSError):
+        reset_at = now
+    if reset_at <= now:  # by a clock that differs from GitHub's
         return now + _PRIMARY_PAUSE
-    return min(max(reset_at, now) + _RESET_MARGIN, now + _MAX_PAUSE)
+    return min(reset_at + _RESET_MARGIN, now + _MAX_PAUSE)
 
 
-def _datetime_from_epoch(seconds: str) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)
-
-
-def _error_message(body: bytes) -> str:
+def _error_message(body: bytes) -> str | None:
     try:
         return shorten(_decode_error(body).message)
-    except DECODE_ERRORS:
+    except msgspec.ValidationError:
         return ""
+    except DECODE_ERRORS:
+        return None  # no JSON: not from GitHub

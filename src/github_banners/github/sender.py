@@ -274,7 +274,7 @@ class Sender:
         """Send a request and follow redirects."""
         response = await self._send_once(request, credential)
         for _ in range(_MAX_REDIRECTS):
-            url = redirect_target(request, response) if response.is_redirect else None
+            url = redirect_target(request, response)
             if url is None:
                 break
             request = replace(request, url=url)

@@ -28,6 +28,8 @@ from github_banners.http_client import (
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _HOST = re.compile(r"[\w.:-]+")
+# The statuses that keep the method.
+_REDIRECT_STATUSES = {301, 302, 307, 308}
 _PROXY_SCHEMES = {"http", "https"}
 
 
@@ -81,12 +83,13 @@ def proxy_from_environment(url: str, environment: Mapping[str, str]) -> httpx2.P
 
 def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | None:
     """
-    Return the target of a redirect; None if it must not be followed.
+    Return the target of a redirect; None if the response is none, or must not be followed.
 
     It is followed for GET, and within the same origin: no other one may receive the token.
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
     """
-    if request.method != "GET":
+    is_redirect = response.status in _REDIRECT_STATUSES and "location" in response.headers
+    if request.method != "GET" or not is_redirect:
         return None
     source = httpx2.URL(request.url)
     try:

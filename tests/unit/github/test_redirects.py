@@ -125,14 +125,14 @@ async def test_fetch_by_id_endless_redirects_stop_after_three() -> None:
     ("status", "headers"),
     [(200, {"location": "/elsewhere"}), (303, {"location": "/elsewhere"}), (301, {})],
 )
-def test_is_redirect_other_responses_are_none(status: int, headers: dict[str, str]) -> None:
-    assert not build_response(status=status, headers=headers).is_redirect
+def test_redirect_target_of_other_responses_is_none(status: int, headers: dict[str, str]) -> None:
+    request = GitHubRequest("GET", f"{ORIGIN}/users/ada", Resource.CORE)
+    assert redirect_target(request, build_response(status=status, headers=headers)) is None
 
 
 def test_redirect_target_of_a_post_is_none() -> None:
     request = GitHubRequest("POST", f"{ORIGIN}/graphql", Resource.GRAPHQL)
     response = build_response(status=307, headers={"location": "/graphql2"})
-    assert response.is_redirect
     assert redirect_target(request, response) is None
 
 
