@@ -52,6 +52,8 @@ _OVERWIDE = {"\ufdfa", "\ufdfb", "\ufdfd"}
 SAFETY_FACTOR = 1.03
 _STRETCH_FROM = 0.9
 _ELLIPSIS = "…"
+# Letters and a symbol without ink, some in names that shall look empty: they count as spaces.
+_BLANKS = dict.fromkeys(map(ord, "\u115f\u1160\u2800\u3164\uffa0"), " ")
 
 # Chinese and Japanese sentences have no spaces: they break after punctuation.
 _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
@@ -95,7 +97,7 @@ def sanitize(text: str, *, max_graphemes: int = _MAX_GRAPHEMES) -> str:
     # Nearly all names are plain ASCII: the shortcuts save the work per character.
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()[:max_graphemes].rstrip()
-    spaced = " ".join(text[:_MAX_INPUT_CHARACTERS].split())
+    spaced = " ".join(text[:_MAX_INPUT_CHARACTERS].translate(_BLANKS).split())
     if spaced.isascii() and spaced.isprintable():
         return spaced[:max_graphemes].rstrip()
     allowed = _limit_marks(unicodedata.normalize("NFC", "".join(filter(_is_allowed, spaced))))

@@ -26,6 +26,8 @@ FAMILY = "👩‍👩‍👧‍👦"
         ("half\ud800 \udfffpair \ufffe\uffff\U0001fffe", "half pair"),
         ("zero\u200bwidth\ufeff", "zerowidth"),
         ("cafe\u0301", "café"),
+        ("\u3164", ""),
+        ("\u2800a\u3164\u115f\u1160b\uffa0", "a b"),
         ("\u202e\u200f", ""),
         ("<b>&\"'", "<b>&\"'"),
         (FAMILY, FAMILY),
