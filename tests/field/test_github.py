@@ -665,10 +665,10 @@ async def test_fetch_trusts_private_ca_only_with_ssl_cert_file(
     async with served(respond, tls=tls) as port:
         url = f"https://localhost:{port}"
         assert "certificate is not trusted" in await reason(url)
-        async with open_network_client(
-            url, environment={"SSL_CERT_FILE": str(authority)}
-        ) as github:
-            assert (await github.fetch("ada")).owner.login == "Ada"
+        # `docker run --env-file` keeps quotes and a CR.
+        for value in (str(authority), f'"{authority}"\r'):
+            async with open_network_client(url, environment={"SSL_CERT_FILE": value}) as github:
+                assert (await github.fetch("ada")).owner.login == "Ada"
     unfit = tmp_path / "unfit.pem"
     unfit.write_text("no certificate")
     for path in ("/no/such/file", unfit):

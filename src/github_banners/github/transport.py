@@ -167,7 +167,7 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 def _create_tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
     """Create a context that trusts the system's certificates and those of the environment."""
     context = httpx2.create_ssl_context(trust_env=False)
-    named = {name: environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    named = {name: _clean(environment.get(name, "")) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     if not any(named.values()):
         return context
     try:
@@ -182,9 +182,14 @@ def _create_tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
 
 def _read_variable(environment: Mapping[str, str], name: str) -> tuple[str, str]:
     for spelling in (name.lower(), name):
-        if value := environment.get(spelling, "").strip().strip("'\""):
+        if value := _clean(environment.get(spelling, "")):
             return spelling, value
     return name, ""
+
+
+def _clean(value: str) -> str:
+    """Remove blanks and quotes, which `docker run --env-file` keeps."""
+    return value.strip().strip("'\"")
 
 
 def _parse_proxy(name: str, address: str) -> httpx2.Proxy:
