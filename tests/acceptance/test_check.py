@@ -108,7 +108,7 @@ def test_check_with_invalid_settings_names_them_and_sends_nothing() -> None:
             },
             "not recorded: OpenTelemetry rejects one of the variables OTEL_*",
         ),
-        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not respond"),
+        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, can't be used"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )

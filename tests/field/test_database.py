@@ -456,6 +456,47 @@ async def test_run_within_refused_login_is_logged(conninfo: str) -> None:
     assert "is not permitted to log in" in logs[0]["reason"]
 
 
+async def test_database_leaves_read_only_server_after_failover(conninfo: str) -> None:
+    async def save(conn: Connection) -> None:
+        await users.upsert_owners(conn, [fetched_owner(name="a")], now=NOON)
+
+    with role(
+        conninfo, "failed", "alter role failed set default_transaction_read_only to on"
+    ) as own:
+        async with Database(own, max_connections=1) as database:
+            # As an address that now belongs to the new primary: the open connection is the old one.
+            execute(conninfo, "alter role failed reset default_transaction_read_only")
+            with pytest.raises(DatabaseUnavailable, match="set DB_HOST to the primary"):
+                await database.run_within(save, timeout_seconds=5)
+            await database.run_within(save, timeout_seconds=5)
+            async with database.transaction() as conn:
+                [saved] = await users.select_snapshots(conn, [1])
+    assert saved.owner.display_name == "a"
+
+
+@pytest.mark.parametrize("hosts", ["a", "a,b"])
+def test_connection_arguments_several_hosts_need_primary(hosts: str) -> None:
+    arguments = session.connection_arguments(make_conninfo(host=hosts), application_name="test")
+    assert arguments.get("target_session_attrs") == ("read-write" if hosts == "a,b" else None)
+
+
+async def test_change_listener_survives_idle_session_timeout(conninfo: str) -> None:
+    with role(conninfo, "idle", "alter role idle set idle_session_timeout to '100ms'") as own:
+        async with Database(own) as database:
+            trust = Invalidations(clock=lambda: datetime.now(UTC))
+            listener = ChangeListener(own, database=database, invalidations=trust)
+            listening = asyncio.create_task(listener.run())
+            query = """
+                select now() - backend_start > interval '1 second' from pg_stat_activity
+                where application_name = 'banners-changes' and usename = 'idle'
+            """
+            async with asyncio.timeout(20):
+                while fetch(conninfo, query) != [(True,)]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            listening.cancel()
+            await asyncio.wait({listening})
+
+
 @pytest.mark.row("N16")
 async def test_lookup_missing_tables_are_unavailable(empty: str) -> None:
     async with Database(empty) as database:

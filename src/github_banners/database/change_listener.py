@@ -89,7 +89,7 @@ class ChangeListener:
             except _CONNECTION_ERRORS as error:
                 was_listening = self._invalidations.is_listening
                 if was_listening:
-                    _log.warning("changes.connection_lost", reason=error_text(error))
+                    self._log_loss(error_text(error))
             finally:
                 self._invalidations.is_listening = False
             # Retry soon after a lost connection, but ever more slowly behind a pooler, which stays.
@@ -100,7 +100,7 @@ class ChangeListener:
 
     def _log_not_listening(self, *, was_listening: bool) -> None:
         if was_listening:
-            _log.warning("changes.connection_lost", reason="a notification did not arrive")
+            self._log_loss("a notification did not arrive")
         elif self._throttle.allows("not listening"):
             _log.warning(
                 "changes.not_listening",
@@ -108,9 +108,15 @@ class ChangeListener:
                 " every cached picture is checked against the database",
             )
 
+    def _log_loss(self, reason: str) -> None:
+        if self._throttle.allows(("lost", reason)):
+            _log.warning("changes.connection_lost", reason=reason)
+
     async def _listen(self) -> None:
         connection = await connect(self._conninfo, application_name="banners-changes")
         try:
+            # Notifications are no activity: the server would end the session in spite of them.
+            await connection.execute("set idle_session_timeout to 0")
             for channel in (CHANGED_CHANNEL, FORGOTTEN_CHANNEL, self._probe_channel):
                 await connection.execute(SQL("listen {}").format(Identifier(channel)))
             await gather_or_cancel(self._read(connection), self._probe())

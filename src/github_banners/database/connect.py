@@ -108,6 +108,8 @@ def mapping_driver_errors() -> Iterator[None]:
 def error_text(error: BaseException) -> str:
     """Return an error's message in one line, without the details that quote stored data."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        primary = "PostgreSQL is read-only, as a replica is: set DB_HOST to the primary"
     return f"{type(error).__name__}: {' '.join((primary or str(error)).split())}".removesuffix(": ")
 
 
@@ -257,7 +259,8 @@ class Database:
         try:
             async with self._pool.connection() as conn:
                 if task.cancelling() == cancellations:
-                    yield conn
+                    with _closing_if_read_only(conn):
+                        yield conn
         finally:
             if task.cancelling() > cancellations:
                 raise asyncio.CancelledError
@@ -328,6 +331,20 @@ class Database:
     async def _drain(self, timeout_seconds: float) -> None:
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=timeout_seconds)
+
+
+@contextmanager
+def _closing_if_read_only(conn: Connection) -> Iterator[None]:
+    """
+    Close a connection to a read-only server, so that the pool opens a new one.
+
+    After a failover a connection may stay with the former primary, and the pool would keep it.
+    """
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        conn.pgconn.finish()
+        raise
 
 
 def begin_settings(schema: str, *, statement_timeout: str = "10s") -> Composed:

@@ -68,7 +68,11 @@ def connection_arguments(conninfo: str, *, application_name: str) -> dict[str, A
         ignored -= {"PGPORT"}
     for variable in ignored:
         os.environ.pop(variable, None)
-    return {**_ARGUMENTS, "application_name": application_name}
+    arguments = {**_ARGUMENTS, "application_name": application_name}
+    if len(hosts) > 1:
+        # Of several servers only one is the primary, and a failover changes which one.
+        arguments["target_session_attrs"] = "read-write"
+    return arguments
 
 
 async def connect(conninfo: str, *, application_name: str = "github-banners") -> Connection:

@@ -218,7 +218,7 @@ async def check_database(
     except ConfigurationError as error:
         return CheckResult("database", f"does not work: {error}", is_broken=True), None
     except DatabaseUnavailable as error:
-        text = f"{location}, does not respond: {error}"
+        text = f"{location}, can't be used: {error}"
         return CheckResult("database", text, is_broken=True), None
 
 
