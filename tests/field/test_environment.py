@@ -124,6 +124,8 @@ def test_settings_password_file_is_read(content: bytes, value: str, tmp_path: Pa
         ("P a port in DB_HOST", "DB_HOST", "db:5433", "set PGPORT"),
         ("P IPv6 and a port in DB_HOST", "DB_HOST", "[::1]:5433", "set PGPORT"),
         ("P two lines of password", "POSTGRES_PASSWORD", "one\ntwo", "must be one line"),
+        ("P a password in Latin-1", "POSTGRES_PASSWORD", "p\udce4sswort", "must be text in UTF-8"),
+        ("P a database in Latin-1", "POSTGRES_DB", "b\udce4nner", "must be text in UTF-8"),
         ("P a terminal's colour", "POSTGRES_USER", "\x1b[31mme", "must be one line"),
         ("P a fragment in a folder", "BANNERS_STORAGE_URL", "file:///a#b", "must be a URL"),
     ),

@@ -285,8 +285,12 @@ def _parse_bool(text: str) -> bool:
 
 
 def _parse_line(text: str) -> str:
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    categories = {unicodedata.category(character) for character in text}
+    if "Cc" in categories:
         raise ValueError("must be one line without control characters")
+    # Python decodes invalid bytes of the environment to lone surrogates.
+    if "Cs" in categories:
+        raise ValueError("must be text in UTF-8")
     return text
 
 
