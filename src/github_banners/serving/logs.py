@@ -55,7 +55,10 @@ def configure_logs(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _OneLineHandler(sys.stderr)
+    # None if the process was started without standard error.
+    handler: logging.Handler = logging.NullHandler()
+    if sys.stderr is not None:
+        handler = _OneLineHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(["logger"]), *shared],

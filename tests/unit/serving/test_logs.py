@@ -199,6 +199,12 @@ class Broken(io.StringIO):
         raise BrokenPipeError
 
 
+def test_missing_standard_error_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has none in a process that was started with the descriptor closed."""
+    monkeypatch.setattr(sys, "stderr", None)
+    configure(LogFormat.TEXT).info("nobody.reads_this")
+
+
 def test_closed_standard_error_raises_nothing(log: Log) -> None:
     logger = configure(LogFormat.JSON)
     handler = logging.getLogger().handlers[0]
