@@ -176,7 +176,7 @@ def decode_optional(field: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T
     try:
         return decode(field)
     except DECODE_ERRORS:
-        return None
+        return None if body else ""  # the page of another server, or none
 
 
 def _replace_lone(escape: re.Match[bytes]) -> bytes:
@@ -397,4 +397,4 @@ def _error_message(body: bytes) -> str | None:
     except msgspec.ValidationError:
         return ""
     except DECODE_ERRORS:
-        return None  # no JSON: not from GitHub
+        return None if body else ""  # the page of another server, or none

@@ -88,6 +88,7 @@ def test_classify_graphql_not_found_is_a_server_failure(status: int) -> None:
         ({"message": "x" * 300}, "x" * 200),
         ({"message": None}, "status 404"),
         ([], "status 404"),
+        (b"", "status 404"),
     ],
 )
 def test_classify_message_of_github_is_in_the_failure(body: object, message: str) -> None:
@@ -98,7 +99,7 @@ def test_classify_message_of_github_is_in_the_failure(body: object, message: str
 
 @pytest.mark.parametrize("status", [404, 410, 451])
 @pytest.mark.parametrize(
-    "body", [b"", b"default backend - 404", b"<!DOCTYPE html><title>404</title>", b'{"message": "N']
+    "body", [b"default backend - 404", b"<!DOCTYPE html><title>404</title>", b'{"message": "N']
 )
 def test_classify_not_found_of_another_server_says_nothing_of_the_owner(
     status: int, body: bytes
