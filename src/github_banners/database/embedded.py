@@ -36,7 +36,6 @@ from github_banners.database.embedded_binaries import (
 )
 from github_banners.database.embedded_process import (
     find_reason,
-    run_process,
     start_process,
     stop_on_exit,
     stop_process,
@@ -225,7 +224,7 @@ def create_database(data_dir: Path, *, programs: Path, account: ServerAccount | 
     command = [str(programs / "initdb"), "-D", str(temporary), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-instructions"]
     log = log_path(data_dir)
-    with run_process(command, log=log, account=account) as initdb:
+    with stop_on_exit(start_process(command, log=log, account=account)) as initdb:
         if initdb.wait() != 0:
             raise ConfigurationError(
                 f"the database can't be created in {data_dir}: {find_reason(log)}"
