@@ -86,7 +86,6 @@ NO_DATA = {
     "api.public_routes:page_routes.docs_page": "reads our own file for a request",
     "tasks:wait_with_timeout": "waits for another task",
     "render_once:show_progress": "writes to a terminal",
-    "messaging.testing:MemoryBroker.wait": "for tests",
     "database.change_listener:ChangeListener._probe": "waits for an event",
     "database.connect_errors:explain_login_error": "connects once, at start",
     "database.embedded:_Supervisor.__init__": "waits for our own process",

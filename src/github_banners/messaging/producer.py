@@ -19,6 +19,7 @@ from github_banners.messaging.kafka import (
     MAX_EVENT_BYTES,
     broker_errors,
 )
+from github_banners.tasks import cancel_and_wait
 
 _SEND_TIMEOUT_SECONDS = 5.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
@@ -75,9 +76,7 @@ class KafkaProducer:
             self._abandon(self._client_task)
         if self._closing:
             _, late = await asyncio.wait(self._closing, timeout=_CLOSE_TIMEOUT_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await cancel_and_wait(late)
 
     async def _send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
         if self._client_task is None:
