@@ -345,19 +345,19 @@ CASES = [
     ),
     Case(
         "messages: what the storage answers",
-        ("messaging.clients:StorageClient.store",),
+        ("messaging.clients:_ServiceClient._decode",),
         call_storage,
         dump({"url": "/banners/ada-dark", "superseded": False}),
     ),
     Case(
         "messages: what the storage answers to a removal",
-        ("messaging.clients:StorageClient.remove",),
+        ("messaging.clients:_ServiceClient._decode",),
         partial(call_storage, call="remove"),
         dump({"url": "/banners/ada-dark", "removed": True}),
     ),
     Case(
         "messages: what the storage answers to a batch",
-        ("messaging.clients:StorageClient.store_many",),
+        ("messaging.clients:_ServiceClient._decode",),
         partial(call_storage, call="store_many"),
         dump(
             {
