@@ -36,8 +36,6 @@ _IDLE_SECONDS = 0.5
 _UNAVAILABLE_RETRY_SECONDS = 2.0
 _RETRY_DELAY = timedelta(seconds=4)
 _FIRST_REFUSED_DELAY = timedelta(seconds=15)
-_FIRST_PAUSE = timedelta(seconds=1)
-_MAX_PAUSE = timedelta(minutes=1)
 
 
 class PublishOutcome(StrEnum):
@@ -72,7 +70,7 @@ class Outbox:
         self._publish_failures = Failures(
             first_delay=_FIRST_REFUSED_DELAY, max_delay=leases.MAX_PUBLISH_DELAY
         )
-        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+        self._batch_failures = Failures()
 
     def wake(self) -> None:
         """End the pause between batches: there may be new versions."""

@@ -39,8 +39,6 @@ _log = structlog.get_logger(__name__)
 _IDLE_SECONDS = 2.0
 _MAX_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
-_FIRST_PAUSE = timedelta(seconds=1)
-_MAX_PAUSE = timedelta(minutes=1)
 _RAISE_SECONDS = 2.0
 MAX_RECORDED_REQUESTS = 1000
 """The most banners whose access times are saved in one transaction."""
@@ -71,7 +69,7 @@ class Refresh:
         self._trace_batch = trace_batch
         self._failed_batches = 0
         self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=leases.MAX_RETRY_DELAY)
-        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+        self._batch_failures = Failures()
 
     async def run(self) -> None:
         """Refresh owners for ever; pause while none is due, or the database or GitHub is down."""

@@ -23,8 +23,6 @@ from github_banners.log_throttle import LogThrottle
 _log = structlog.get_logger(__name__)
 
 _MAX_KEYS = 10_000
-_FIRST_RETRY_DELAY = timedelta(seconds=1)
-_MAX_RETRY_DELAY = timedelta(minutes=1)
 STABLE_AFTER_SECONDS = 60.0
 
 TraceBatch: TypeAlias = Callable[[int], AbstractContextManager[object]]
@@ -46,8 +44,8 @@ class Failures:
     def __init__(
         self,
         *,
-        first_delay: timedelta,
-        max_delay: timedelta,
+        first_delay: timedelta = timedelta(seconds=1),
+        max_delay: timedelta = timedelta(minutes=1),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._first_delay = first_delay
@@ -111,9 +109,7 @@ async def keep_running(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run `work` until it returns; if it raises, log the error and run it again after a delay."""
-    failures = Failures(
-        first_delay=_FIRST_RETRY_DELAY, max_delay=_MAX_RETRY_DELAY, monotonic=monotonic
-    )
+    failures = Failures(monotonic=monotonic)
     while True:
         started_at = monotonic()
         try:
