@@ -254,7 +254,7 @@ class BannerService:
         banner, snapshot = row
         named = _NamedBanner(banner.owner_id, banner.options, banner.needs)
         self._names.put(name, named)
-        self._lookup.put_cached(snapshot, read_at=read_at)
+        self._lookup.cache.put(snapshot, validated_at=read_at)
         return snapshot, named
 
 

@@ -181,10 +181,6 @@ class Lookup:
             return None
         return known
 
-    def put_cached(self, snapshot: Snapshot, *, read_at: datetime) -> None:
-        """Cache a snapshot that was read from the database at `read_at`."""
-        self.cache.put(snapshot, validated_at=read_at)
-
     def drop_owners(self, owner_ids: Collection[int]) -> None:
         """Remove everything cached of these owners, who were forgotten."""
         self.cache.drop_owners(owner_ids)
