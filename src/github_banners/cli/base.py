@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -201,13 +201,6 @@ def service_process() -> Iterator[None]:
         pass
     except BannersError as error:
         exit_with_error(error)
-
-
-def run_until_signal(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine until it ends; a signal cancels it and raises KeyboardInterrupt."""
-    from github_banners.serving.event_loop import run
-
-    run(coroutine)
 
 
 def default_data_dir() -> Path:

@@ -24,7 +24,6 @@ from github_banners.cli.base import (
     import_sandbox,
     read_settings,
     require_unix,
-    run_until_signal,
     service_process,
     start_logs,
 )
@@ -189,6 +188,7 @@ def sandbox(
     Set GITHUB_API_URL to its address for `serve`, `render` and `check`. Runs until Ctrl-C.
     """
     require_unix()
+    from github_banners.serving.event_loop import run
     from github_banners.serving.server import open_listener
 
     address, warning = find_listen_address(host)
@@ -210,7 +210,7 @@ def sandbox(
         raise ConfigurationError(str(error)) from error
     listener = open_listener(address, port)
     with service_process():
-        run_until_signal(_serve_sandbox(github, address, listener))
+        run(_serve_sandbox(github, address, listener))
 
 
 async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:
