@@ -27,7 +27,6 @@ from obstore.store import S3Store
 from github_banners.errors import (
     BannersError,
     ConfigurationError,
-    InvalidOption,
     StorageUnavailable,
 )
 from github_banners.log_throttle import LogThrottle
@@ -37,6 +36,7 @@ from github_banners.models import Clock, utc_now
 from github_banners.serving.media_types import SVG
 from github_banners.storage.banner_path import (
     file_name,
+    find_file_name,
     parse_path,
     path_from_file_name,
     url_path,
@@ -137,9 +137,7 @@ class BucketStore:
 
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture; one without a version at its end was not written by a store."""
-        try:
-            key = file_name(parse_path(path))
-        except InvalidOption:
+        if (key := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_READ_SECONDS):
@@ -157,9 +155,7 @@ class BucketStore:
 
     async def get_version(self, path: str) -> StoredVersion | None:
         """Return the version in the metadata of an object, or else at its end."""
-        try:
-            key = file_name(parse_path(path))
-        except InvalidOption:
+        if (key := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_READ_SECONDS):

@@ -23,12 +23,18 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from github_banners.errors import InvalidOption, StorageUnavailable
+from github_banners.errors import StorageUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
-from github_banners.storage.banner_path import file_name, parse_path, path_from_file_name, url_path
+from github_banners.storage.banner_path import (
+    file_name,
+    find_file_name,
+    parse_path,
+    path_from_file_name,
+    url_path,
+)
 from github_banners.storage.picture_format import (
     MAX_VERSION_BYTES,
     StoredVersion,
@@ -111,25 +117,21 @@ class FolderStore:
 
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture; a file without a version was not written completely."""
-        try:
-            name = parse_path(path)
-        except InvalidOption:
+        if (name := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
             try:
-                file = await self._backend().get_async(file_name(name))
+                file = await self._backend().get_async(name)
                 return self._parse(bytes(await file.bytes_async()))
             except FileNotFoundError:
                 return None
 
     async def get_version(self, path: str) -> StoredVersion | None:
         """Return the version at the end of a file."""
-        try:
-            file = self.folder / file_name(parse_path(path))
-        except InvalidOption:
+        if (name := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
-            stored = await asyncio.to_thread(_read_version, file)
+            stored = await asyncio.to_thread(_read_version, self.folder / name)
         if stored is None:
             return None
         return without_implausible_version(stored, now=self._clock())
