@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from github_banners.backoff import backoff_delay
+from github_banners.backoff import backoff_delay, restart_after_errors
 from github_banners.database.connect import error_text, is_database_error
 from github_banners.errors import BannersError, DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
@@ -23,7 +23,6 @@ from github_banners.log_throttle import LogThrottle
 _log = structlog.get_logger(__name__)
 
 _MAX_KEYS = 10_000
-STABLE_AFTER_SECONDS = 60.0
 
 TraceBatch: TypeAlias = Callable[[int], AbstractContextManager[object]]
 """Records a batch of that size while its context lasts."""
@@ -110,14 +109,9 @@ async def keep_running(
 ) -> None:
     """Run `work` until it returns; if it raises, log the error and run it again after a delay."""
     failures = Failures(monotonic=monotonic)
-    while True:
-        started_at = monotonic()
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - no data may end a process
-            if monotonic() - started_at >= STABLE_AFTER_SECONDS:
-                failures.clear(name)
-            pause = failures.record(name, error, event="background.failed", task=name)
-            await sleep(pause.total_seconds())
-        else:
-            return
+    await restart_after_errors(
+        work,
+        on_error=lambda error: failures.record(name, error, event="background.failed", task=name),
+        clock=monotonic,
+        sleep=sleep,
+    )
