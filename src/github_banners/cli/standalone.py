@@ -87,9 +87,14 @@ def render(
 
 
 async def _draw(settings: Settings, login: str, options: BannerOptions) -> bytes:
-    from github_banners.render_once import render_banner, show_progress
+    from github_banners.render_once import render_banner
+    from github_banners.serving.progress import show_progress
 
-    async with show_progress(f"Fetching {login} from GitHub", stream=sys.stderr):
+    message = f"Fetching {login} from GitHub"
+    if not sys.stderr.isatty():
+        typer.echo(f"{message}.", err=True)
+        return await render_banner(settings, login, options)
+    async with show_progress(lambda seconds: f"{message} … {seconds:.1f} s", stream=sys.stderr):
         return await render_banner(settings, login, options)
 
 
