@@ -203,12 +203,14 @@ def service_process() -> Iterator[None]:
         exit_with_error(error)
 
 
-def default_data_dir() -> Path:
+def find_data_dir(settings: Settings) -> Path:
     """
-    Return the default of DATA_DIR.
+    Return DATA_DIR, or its default.
 
-    :raises ConfigurationError: the user has no home directory
+    :raises ConfigurationError: it is not set, and the user has no home directory
     """
+    if settings.data_dir is not None:
+        return settings.data_dir
     # The account that PostgreSQL runs as can't read root's home directory.
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/github-banners")

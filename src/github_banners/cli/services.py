@@ -16,7 +16,7 @@ from github_banners.cli.base import (
     TextCommand,
     app,
     default_banners_dir,
-    default_data_dir,
+    find_data_dir,
     import_sandbox,
     override_listen_address,
     read_settings,
@@ -61,7 +61,7 @@ def serve(
     secret_files: dict[str, str] = {}
     settings = with_listen_address(read_settings(secret_files=secret_files))
     with service_process(), _open_listeners(settings, workers=workers) as (listener, metrics):
-        data_dir = settings.data_dir or default_data_dir()
+        data_dir = find_data_dir(settings)
         with _conninfo(settings, data_dir, demo=demo) as conninfo:
             banners_dir = str(default_banners_dir(data_dir, demo=demo))
             config = WorkerConfig(conninfo, banners_dir, secret_files=secret_files)

@@ -19,8 +19,8 @@ from github_banners.cli.banner_options import (
 from github_banners.cli.base import (
     app,
     default_banners_dir,
-    default_data_dir,
     exit_with,
+    find_data_dir,
     import_sandbox,
     read_settings,
     require_unix,
@@ -124,7 +124,7 @@ def check() -> None:
     address, warning = find_listen_address(settings.host)
     settings = msgspec.structs.replace(settings, host=ListenHost(address))
     names = [*VARIABLES, *SYNONYMS.values()]
-    data_dir = settings.data_dir or default_data_dir()
+    data_dir = find_data_dir(settings)
     report = run(
         run_checks(
             settings,
