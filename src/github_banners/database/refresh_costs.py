@@ -13,8 +13,8 @@ from datetime import datetime
 from github_banners.database.server_info import check_transaction
 from github_banners.models import OWNERS_PER_QUERY
 
-# The idle time of `api.refresh`.
-SECONDS_BETWEEN_BATCHES = 2
+SECONDS_BETWEEN_BATCHES = 2.0
+"""The pause of the background refresh after a batch that was not full."""
 
 _SELECT_COSTS = """
     with active as (
