@@ -535,9 +535,9 @@ CASES = [
     Case(
         "github: what is left of a budget",
         (
+            "github.rest:_decode_rate_limits",
             "github.rest:_decode_rate_limit",
-            "github.rest:_decode_budget",
-            "github.rest:_BudgetBody.to_rate_limit",
+            "github.rest:_RateLimitBody.to_rate_limit",
         ),
         lambda body: rest.parse_token_info(make_response(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),

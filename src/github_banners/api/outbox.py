@@ -121,7 +121,7 @@ class Outbox:
             )
             due = await self._complete(connection, due)
         tasks = {
-            banner: asyncio.create_task(self._publish_one(banner, snapshot), name="publish")
+            banner: asyncio.create_task(self._publish_version(banner, snapshot), name="publish")
             for banner, snapshot in due
         }
         try:
@@ -172,7 +172,7 @@ class Outbox:
             await leases.release_banners(connection, retry_at)
         return completed
 
-    async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
+    async def _publish_version(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
         """Publish one version in a trace of its own; return the trace id, or a delay if refused."""
         bind_trace()
         try:
