@@ -1,8 +1,8 @@
 """
 Retries with backoff for background tasks, which no error may end.
 
-`Failures` counts consecutive failures of a task, an owner or a banner; `keep_running` restarts a
-task that failed. `TraceBatch` records a batch of work.
+`Failures` counts consecutive failures of a task, an owner or a banner. `run_batches` runs the batches
+of a task for ever, and `keep_running` restarts a task that failed.
 """
 
 import asyncio
