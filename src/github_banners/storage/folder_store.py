@@ -48,6 +48,7 @@ from github_banners.storage.store import (
     MAX_WRITE_SECONDS,
     StoredPicture,
     choose_tombstone,
+    choose_version,
     without_implausible_version,
 )
 
@@ -161,14 +162,11 @@ class FolderStore:
         check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
             # Under the lock, so that no other writer gets between the comparison and the replacement.
-            path, now = self.folder / file_name(name), self._clock()
-            stored = _read_version(path) or StoredVersion(0)
-            stored = without_implausible_version(stored, now=now)
-            version = plausible_version(request.version, now=now)
-            if stored.supersedes(version):
+            path = self.folder / file_name(name)
+            version = choose_version(_read_version(path), request.version, now=self._clock())
+            if version is None:
                 return StoreResponse(url=url_path(name), superseded=True)
-            newest = stored.version if version is None else version
-            _write_atomically(path, with_version(request.banner_info, newest))
+            _write_atomically(path, with_version(request.banner_info, version))
         self._begin_sweep()
         return StoreResponse(url=url_path(name))
 
