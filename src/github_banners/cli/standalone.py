@@ -27,12 +27,7 @@ from github_banners.cli.base import (
     service_process,
     start_logs,
 )
-from github_banners.errors import (
-    ConfigurationError,
-    InvalidInput,
-    NotFound,
-    Unavailable,
-)
+from github_banners.errors import ConfigurationError, InvalidInput, NotFound, Unavailable
 from github_banners.options import BannerOptions, parse_login, parse_options
 from github_banners.settings import VARIABLES, ListenHost, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc

@@ -11,12 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from github_banners.github.graphql import (
-    RATE_LIMIT_FIELDS,
-    OpaqueId,
-    Query,
-    parse_field,
-)
+from github_banners.github.graphql import RATE_LIMIT_FIELDS, OpaqueId, Query, parse_field
 from github_banners.github.protocol import (
     Failure,
     FailureKind,

@@ -10,12 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from github_banners.github.graphql import (
-    RATE_LIMIT_FIELDS,
-    Language,
-    Query,
-    parse_field,
-)
+from github_banners.github.graphql import RATE_LIMIT_FIELDS, Language, Query, parse_field
 from github_banners.github.owner_query import OwnerNode
 from github_banners.github.protocol import (
     DECODE_ERRORS,

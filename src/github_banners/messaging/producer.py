@@ -14,11 +14,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BrokerUnavailable, RemoteRejected
 from github_banners.messaging.events import DEAD_LETTERS, Headers
-from github_banners.messaging.kafka import (
-    MAX_DEAD_LETTER_BYTES,
-    MAX_EVENT_BYTES,
-    broker_errors,
-)
+from github_banners.messaging.kafka import MAX_DEAD_LETTER_BYTES, MAX_EVENT_BYTES, broker_errors
 from github_banners.tasks import cancel_and_wait
 
 _SEND_TIMEOUT_SECONDS = 5.0

@@ -11,14 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from github_banners.errors import BrokerUnavailable
-from github_banners.messaging.events import (
-    GROUP,
-    PARTITIONS,
-    TOPIC,
-    Headers,
-    OnRevoked,
-    Record,
-)
+from github_banners.messaging.events import GROUP, PARTITIONS, TOPIC, Headers, OnRevoked, Record
 from github_banners.tasks import wait_with_timeout
 
 

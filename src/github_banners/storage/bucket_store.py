@@ -24,11 +24,7 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
-from github_banners.errors import (
-    BannersError,
-    ConfigurationError,
-    StorageUnavailable,
-)
+from github_banners.errors import BannersError, ConfigurationError, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.models import Clock, utc_now
