@@ -5,8 +5,8 @@ The packages in reading order, along the path of the data from GitHub to a READM
 
 - `models`, `errors`, `logins`, `settings`, `options`: the domain model; of this project they import only
   `errors`, `logins` and each other
-- `backoff`: delays after failures; `circuit_breaker`: stop calling a service that is down; `log_throttle`:
-  limit repeated log lines
+- `backoff`: delays after failures, and tasks that are run again; `circuit_breaker`: stop calling a service
+  that is down; `log_throttle`: limit repeated log lines
 - `http_client`: the HTTP client for GitHub and for our services
 - `cache`: bounded in-memory caches
 - `tasks`: run, time and end asyncio tasks

@@ -1,8 +1,8 @@
 """
 In-memory caches of one process, bounded in size; without locks and awaits.
 
-`ByteBoundedLru` is the map behind the caches that are bounded by bytes: snapshots in `stats`,
-pictures, targets and banner names in `api`. `Memo` caches results of a pure function, such as
+`ByteBoundedLru` is the map behind the caches that are bounded by bytes, such as those of snapshots and
+recent errors in `stats`, of pictures, PNGs and banner names in `api`. `Memo` caches results of a pure function, such as
 measured texts in `drawing`.
 """
 

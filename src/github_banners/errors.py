@@ -290,8 +290,6 @@ class GitHubUnavailable(Unavailable):
 class DatabaseUnavailable(Unavailable):
     """PostgreSQL is unavailable."""
 
-    explanation_kind = ExplanationKind.NUMBERS_UNAVAILABLE
-
 
 class OwnerNotStored(Unavailable):
     """The row of an owner is missing, since the owner was removed during the request."""

@@ -4,14 +4,11 @@ Render banners directly from GitHub, without a database or a cache.
 An output file is replaced atomically, and only after its banner was rendered.
 """
 
-import asyncio
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TextIO
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
@@ -38,9 +35,6 @@ from github_banners.settings import Settings
 from github_banners.stats.banner_data import complete, suggest_repository, to_shown_data
 from github_banners.stats.data_fetch import DataRequest, fetch_data
 from github_banners.stats.selection import find_counted_forks
-
-_PROGRESS_INTERVAL_SECONDS = 0.1
-_CLEAR_LINE = "\r\x1b[K"
 
 
 async def render_banner(
@@ -181,29 +175,3 @@ def _write_and_rename(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def show_progress(message: str, *, stream: TextIO) -> AsyncIterator[None]:
-    """Show a message while the context runs: on a terminal with a timer, else as one plain line."""
-    if not stream.isatty():
-        stream.write(f"{message}.\n")
-        stream.flush()
-        yield
-        return
-    progress = asyncio.create_task(_count_seconds(message, stream), name="progress")
-    try:
-        yield
-    finally:
-        progress.cancel()
-        await asyncio.wait({progress})
-        stream.write(_CLEAR_LINE)
-        stream.flush()
-
-
-async def _count_seconds(message: str, stream: TextIO) -> None:
-    started_at = time.monotonic()
-    while True:
-        stream.write(f"{_CLEAR_LINE}{message} … {time.monotonic() - started_at:.1f} s")
-        stream.flush()
-        await asyncio.sleep(_PROGRESS_INTERVAL_SECONDS)

@@ -391,7 +391,7 @@ def test_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(ConfigurationError, match="set DATA_DIR"):
-        base.default_data_dir()
+        base.find_data_dir(Settings())
 
 
 WITHOUT_FCNTL = (

@@ -345,19 +345,19 @@ CASES = [
     ),
     Case(
         "messages: what the storage answers",
-        ("messaging.clients:StorageClient.store",),
+        ("messaging.clients:_ServiceClient._decode",),
         call_storage,
         dump({"url": "/banners/ada-dark", "superseded": False}),
     ),
     Case(
         "messages: what the storage answers to a removal",
-        ("messaging.clients:StorageClient.remove",),
+        ("messaging.clients:_ServiceClient._decode",),
         partial(call_storage, call="remove"),
         dump({"url": "/banners/ada-dark", "removed": True}),
     ),
     Case(
         "messages: what the storage answers to a batch",
-        ("messaging.clients:StorageClient.store_many",),
+        ("messaging.clients:_ServiceClient._decode",),
         partial(call_storage, call="store_many"),
         dump(
             {
@@ -535,9 +535,9 @@ CASES = [
     Case(
         "github: what is left of a budget",
         (
+            "github.rest:_decode_rate_limits",
             "github.rest:_decode_rate_limit",
-            "github.rest:_decode_budget",
-            "github.rest:_BudgetBody.to_rate_limit",
+            "github.rest:_RateLimitBody.to_rate_limit",
         ),
         lambda body: rest.parse_token_info(make_response(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),

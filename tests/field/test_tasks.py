@@ -69,9 +69,6 @@ CASES = {
     "storage.folder_store:FolderStore.remove": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.get_version": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.list_paths": STORES + "unavailable_until_it_is_back",
-    "storage.store_copy:_show_progress": (
-        "acceptance/test_storage_copy.py::test_copy_is_interrupted_and_resumed"
-    ),
     "storage.bucket_store:BucketStore._put": STORES + "put_many_has_a_result_each",
     "database.connect:Database.run_within": (
         "integration/database/test_connect.py::test_run_within_late_job_failure_is_contained"
@@ -85,8 +82,6 @@ NO_DATA = {
     "api.background_tasks:_wait_for_first_attempt": "waits for an event",
     "api.public_routes:page_routes.docs_page": "reads our own file for a request",
     "tasks:wait_with_timeout": "waits for another task",
-    "render_once:show_progress": "writes to a terminal",
-    "messaging.testing:MemoryBroker.wait": "for tests",
     "database.change_listener:ChangeListener._probe": "waits for an event",
     "database.connect_errors:explain_login_error": "connects once, at start",
     "database.embedded:_Supervisor.__init__": "waits for our own process",

@@ -19,6 +19,7 @@ def run_postgres(
     command = [str(programs / "postgres"), "-D", str(data_dir)]
     command += [f"--{name}={value}" for name, value in settings.items()]
     log = embedded.log_path(data_dir)
-    with embedded_process.run_process(command, log=log, account=account) as server:
+    process = embedded_process.start_process(command, log=log, account=account)
+    with embedded_process.stop_on_exit(process) as server:
         embedded.wait_until_ready(server, data_dir)
         yield server

@@ -1,13 +1,12 @@
 """Output file of a single banner, and the progress message."""
 
-import io
 import os
 from pathlib import Path
 
 import pytest
 
 from github_banners.errors import ConfigurationError
-from github_banners.render_once import ensure_writable, show_progress, write_atomically
+from github_banners.render_once import ensure_writable, write_atomically
 
 
 def test_write_atomically_replaces_file(tmp_path: Path) -> None:
@@ -58,10 +57,3 @@ def test_ensure_writable_rejects_unwritable_path(
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ConfigurationError, match="permission denied"):
         ensure_writable(tmp_path / "x.svg")
-
-
-async def test_show_progress_without_terminal_writes_one_line() -> None:
-    stream = io.StringIO()
-    async with show_progress("Asking GitHub about mia", stream=stream):
-        assert stream.getvalue() == "Asking GitHub about mia.\n"
-    assert stream.getvalue() == "Asking GitHub about mia.\n"

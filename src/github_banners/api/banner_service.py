@@ -229,10 +229,8 @@ class BannerService:
     async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, "_NamedBanner"]:
         """Find a banner and its owner's snapshot: current cache, database, outdated cache."""
         named = self._names.get(name)
-        if named is not None:
-            snapshot = self._lookup.get_cached(named.owner_id)
-            if snapshot is not None:
-                return snapshot, named
+        if named and (snapshot := self._lookup.get_cached(named.owner_id)):
+            return snapshot, named
         read_at = self._clock()
         try:
             row = await self._database.run_within(
@@ -241,20 +239,17 @@ class BannerService:
             )
         except DatabaseUnavailable:
             # Without the database an outdated snapshot is better than an error.
-            snapshot = (
-                self._lookup.get_cached(named.owner_id, must_be_current=False)
-                if named is not None
-                else None
-            )
-            if named is None or snapshot is None:
-                raise
-            return snapshot, named
+            if named and (
+                snapshot := self._lookup.get_cached(named.owner_id, must_be_current=False)
+            ):
+                return snapshot, named
+            raise
         if row is None:
             raise UnknownBanner(name)
         banner, snapshot = row
         named = _NamedBanner(banner.owner_id, banner.options, banner.needs)
         self._names.put(name, named)
-        self._lookup.put_cached(snapshot, read_at=read_at)
+        self._lookup.cache.put(snapshot, validated_at=read_at)
         return snapshot, named
 
 

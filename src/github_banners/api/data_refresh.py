@@ -31,7 +31,6 @@ BATCH_SIZE = 3
 _IDLE_SECONDS = 5.0
 _RETRY_AFTER = timedelta(minutes=5)
 _DELETED_RETRY_AFTER = timedelta(days=7)
-_FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class DataRefresh:
@@ -56,7 +55,7 @@ class DataRefresh:
         self._sleep = sleep
         self._trace_batch = trace_batch
         self._failures = Failures(first_delay=_RETRY_AFTER, max_delay=MAX_RETRY_DELAY)
-        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+        self._batch_failures = Failures()
 
     async def run(self) -> None:
         """Refresh data for ever; pause while none is due, or the database or GitHub is down."""

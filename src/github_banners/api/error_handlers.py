@@ -1,9 +1,7 @@
 """
 Exception handlers of the api: JSON for programs, a drawn explanation card for image clients.
 
-At the address of a banner's page, clients that are no image clients get an HTML page.
-
-The public message comes from the class of the error; details go to the log.
+At the address of a banner's page, all other clients get an HTML page instead of JSON. The public message comes from the class of the error; details go to the log.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -10,7 +10,7 @@ minute after the last one in case none arrives.
 import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -29,7 +29,6 @@ BATCH_SIZE = 16
 """The number of pictures that are removed at once."""
 
 _IDLE_SECONDS = 60.0
-_FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def drop_owners(routes: BannerRoutes, owner_ids: Collection[int]) -> None:
@@ -64,7 +63,7 @@ class Forgetting:
         self._read_since = clock()
         self._dropped: set[tuple[int, datetime]] = set()
         self._woken = asyncio.Event()
-        self._failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+        self._failures = Failures()
 
     def wake(self) -> None:
         """End the pause: users may have been forgotten."""

@@ -37,13 +37,7 @@ from github_banners.errors import (
 )
 from github_banners.logins import LOGIN_PATTERN
 from github_banners.models import Activity, ContributionAccess, RepositoryDetails, Stats
-from github_banners.options import (
-    MAX_SHOWN_NUMBERS,
-    OPTIONS,
-    BannerOptions,
-    Layout,
-    allowed_values,
-)
+from github_banners.options import MAX_SHOWN_NUMBERS, OPTIONS, BannerOptions, Layout, allowed_values
 from github_banners.serving.media_types import JSON, PNG, SVG
 
 _DESCRIPTION = """\

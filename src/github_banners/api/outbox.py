@@ -36,8 +36,6 @@ _IDLE_SECONDS = 0.5
 _UNAVAILABLE_RETRY_SECONDS = 2.0
 _RETRY_DELAY = timedelta(seconds=4)
 _FIRST_REFUSED_DELAY = timedelta(seconds=15)
-_FIRST_PAUSE = timedelta(seconds=1)
-_MAX_PAUSE = timedelta(minutes=1)
 
 
 class PublishOutcome(StrEnum):
@@ -72,7 +70,7 @@ class Outbox:
         self._publish_failures = Failures(
             first_delay=_FIRST_REFUSED_DELAY, max_delay=leases.MAX_PUBLISH_DELAY
         )
-        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+        self._batch_failures = Failures()
 
     def wake(self) -> None:
         """End the pause between batches: there may be new versions."""
@@ -123,7 +121,7 @@ class Outbox:
             )
             due = await self._complete(connection, due)
         tasks = {
-            banner: asyncio.create_task(self._publish_one(banner, snapshot), name="publish")
+            banner: asyncio.create_task(self._publish_version(banner, snapshot), name="publish")
             for banner, snapshot in due
         }
         try:
@@ -174,7 +172,7 @@ class Outbox:
             await leases.release_banners(connection, retry_at)
         return completed
 
-    async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
+    async def _publish_version(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
         """Publish one version in a trace of its own; return the trace id, or a delay if refused."""
         bind_trace()
         try:

@@ -22,6 +22,7 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.serving.framework import Content
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
 from github_banners.stats.fetch import PICTURE_TIMEOUT_SECONDS, Deadline
+from github_banners.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)
 
@@ -95,10 +96,7 @@ class PngConverter:
 
     async def close(self) -> None:
         """Cancel running conversions and end the worker process."""
-        tasks = [*self._in_flight.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait([*self._in_flight.values()])
         await self._worker.close()
 
     def _is_admitted(self, charge: ClientCharge) -> bool:

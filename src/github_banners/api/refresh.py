@@ -22,6 +22,7 @@ from github_banners.database.banner_versions import raise_remaining_banners
 from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
 from github_banners.database.data_leases import schedule_data
+from github_banners.database.refresh_costs import SECONDS_BETWEEN_BATCHES
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.models import (
     OWNERS_PER_QUERY,
@@ -36,11 +37,8 @@ from github_banners.stats.fetch import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)
 
-_IDLE_SECONDS = 2.0
 _MAX_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
-_FIRST_PAUSE = timedelta(seconds=1)
-_MAX_PAUSE = timedelta(minutes=1)
 _RAISE_SECONDS = 2.0
 MAX_RECORDED_REQUESTS = 1000
 """The most banners whose access times are saved in one transaction."""
@@ -71,7 +69,7 @@ class Refresh:
         self._trace_batch = trace_batch
         self._failed_batches = 0
         self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=leases.MAX_RETRY_DELAY)
-        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+        self._batch_failures = Failures()
 
     async def run(self) -> None:
         """Refresh owners for ever; pause while none is due, or the database or GitHub is down."""
@@ -257,4 +255,6 @@ class Refresh:
 
 def pause_seconds(failed_batches: int) -> float:
     """Return the pause after a number of consecutive batches in which every owner failed."""
-    return backoff_delay(failed_batches + 1, first=_IDLE_SECONDS, maximum=_MAX_PAUSE_SECONDS)
+    return backoff_delay(
+        failed_batches + 1, first=SECONDS_BETWEEN_BATCHES, maximum=_MAX_PAUSE_SECONDS
+    )

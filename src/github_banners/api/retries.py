@@ -1,8 +1,8 @@
 """
 Retries with backoff for background tasks, which no error may end.
 
-`Failures` counts consecutive failures of a task, an owner or a banner; `keep_running` restarts a
-task that failed. `TraceBatch` records a batch of work.
+`Failures` counts consecutive failures of a task, an owner or a banner. `run_batches` runs the batches
+of a task for ever, and `keep_running` restarts a task that failed.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from github_banners.backoff import backoff_delay
+from github_banners.backoff import backoff_delay, restart_after_errors
 from github_banners.database.connect import error_text, is_database_error
 from github_banners.errors import BannersError, DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
@@ -23,9 +23,6 @@ from github_banners.log_throttle import LogThrottle
 _log = structlog.get_logger(__name__)
 
 _MAX_KEYS = 10_000
-_FIRST_RETRY_DELAY = timedelta(seconds=1)
-_MAX_RETRY_DELAY = timedelta(minutes=1)
-STABLE_AFTER_SECONDS = 60.0
 
 TraceBatch: TypeAlias = Callable[[int], AbstractContextManager[object]]
 """Records a batch of that size while its context lasts."""
@@ -46,8 +43,8 @@ class Failures:
     def __init__(
         self,
         *,
-        first_delay: timedelta,
-        max_delay: timedelta,
+        first_delay: timedelta = timedelta(seconds=1),
+        max_delay: timedelta = timedelta(minutes=1),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._first_delay = first_delay
@@ -111,17 +108,10 @@ async def keep_running(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run `work` until it returns; if it raises, log the error and run it again after a delay."""
-    failures = Failures(
-        first_delay=_FIRST_RETRY_DELAY, max_delay=_MAX_RETRY_DELAY, monotonic=monotonic
+    failures = Failures(monotonic=monotonic)
+    await restart_after_errors(
+        work,
+        on_error=lambda error: failures.record(name, error, event="background.failed", task=name),
+        clock=monotonic,
+        sleep=sleep,
     )
-    while True:
-        started_at = monotonic()
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - no data may end a process
-            if monotonic() - started_at >= STABLE_AFTER_SECONDS:
-                failures.clear(name)
-            pause = failures.record(name, error, event="background.failed", task=name)
-            await sleep(pause.total_seconds())
-        else:
-            return

@@ -7,13 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from github_banners.api.api_service import open_api
-from github_banners.api.backends import (
-    Backends,
-    DrawnBy,
-    FallbackRenderer,
-    Publish,
-    to_render_job,
-)
+from github_banners.api.backends import Backends, DrawnBy, FallbackRenderer, Publish, to_render_job
 from github_banners.api.traced_backends import trace_backends
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner

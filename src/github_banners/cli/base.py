@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -203,19 +203,14 @@ def service_process() -> Iterator[None]:
         exit_with_error(error)
 
 
-def run_until_signal(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine until it ends; a signal cancels it and raises KeyboardInterrupt."""
-    from github_banners.serving.event_loop import run
-
-    run(coroutine)
-
-
-def default_data_dir() -> Path:
+def find_data_dir(settings: Settings) -> Path:
     """
-    Return the default of DATA_DIR.
+    Return DATA_DIR, or its default.
 
-    :raises ConfigurationError: the user has no home directory
+    :raises ConfigurationError: it is not set, and the user has no home directory
     """
+    if settings.data_dir is not None:
+        return settings.data_dir
     # The account that PostgreSQL runs as can't read root's home directory.
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/github-banners")

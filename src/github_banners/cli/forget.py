@@ -12,8 +12,8 @@ from github_banners.cli.banner_options import format_input_error
 from github_banners.cli.base import (
     app,
     default_banners_dir,
-    default_data_dir,
     exit_with,
+    find_data_dir,
     read_settings,
     require_unix,
 )
@@ -129,7 +129,7 @@ def _find_storage(settings: Settings) -> Url | StorageLocation:
     if isinstance(settings.banners_storage_url, StorageBucket):
         return settings.banners_storage_url
     folder = settings.banners_storage_url or StorageFolder(
-        default_banners_dir(settings.data_dir or default_data_dir())
+        default_banners_dir(find_data_dir(settings))
     )
     if not folder.exists():
         if settings.db_host is not None:
@@ -154,7 +154,7 @@ def _open_database(settings: Settings) -> Iterator[str]:
         return
     from github_banners.database.embedded import use_embedded_server
 
-    folder = (settings.data_dir or default_data_dir()) / "postgresql"
+    folder = find_data_dir(settings) / "postgresql"
     with use_embedded_server(
         folder, on_progress=lambda text: typer.echo(text, err=True)
     ) as conninfo:

@@ -16,12 +16,11 @@ from github_banners.cli.base import (
     TextCommand,
     app,
     default_banners_dir,
-    default_data_dir,
+    find_data_dir,
     import_sandbox,
     override_listen_address,
     read_settings,
     require_unix,
-    run_until_signal,
     service_process,
     with_listen_address,
 )
@@ -55,19 +54,18 @@ def serve(
     with its files in DATA_DIR.
     """
     require_unix()
+    from github_banners.serving.event_loop import run
     from github_banners.supervisor import WorkerConfig
 
     override_listen_address(host, port)
     secret_files: dict[str, str] = {}
     settings = with_listen_address(read_settings(secret_files=secret_files))
     with service_process(), _open_listeners(settings, workers=workers) as (listener, metrics):
-        data_dir = settings.data_dir or default_data_dir()
+        data_dir = find_data_dir(settings)
         with _conninfo(settings, data_dir, demo=demo) as conninfo:
             banners_dir = str(default_banners_dir(data_dir, demo=demo))
             config = WorkerConfig(conninfo, banners_dir, secret_files=secret_files)
-            run_until_signal(
-                _serve(settings, config, listener, metrics, demo=demo, workers=workers)
-            )
+            run(_serve(settings, config, listener, metrics, demo=demo, workers=workers))
 
 
 @contextmanager
@@ -175,6 +173,7 @@ def serve_single(service: ServiceName, open_service: Callable[..., Any]) -> None
 
     `open_service` gets the settings, and the instrumentation as `tracing`.
     """
+    from github_banners.serving.event_loop import run
     from github_banners.serving.server import port_number
     from github_banners.serving.telemetry import open_tracing
     from github_banners.supervisor import run_single_service
@@ -191,7 +190,7 @@ def serve_single(service: ServiceName, open_service: Callable[..., Any]) -> None
             typer.echo(f"The {service} service listens on http://{address}")
 
         service_context = open_service(settings, tracing=tracing)
-        run_until_signal(
+        run(
             run_single_service(
                 service_context,
                 listener,
@@ -204,12 +203,13 @@ def serve_single(service: ServiceName, open_service: Callable[..., Any]) -> None
 @app.command(hidden=True)
 def worker() -> None:
     """Run a worker process of `serve --workers`; it stops when its standard input ends."""
+    from github_banners.serving.event_loop import run
     from github_banners.supervisor import WorkerConfig, run_worker
 
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
     settings = read_settings(is_worker=True, secret_files=config.secret_files)
     with service_process():
-        run_until_signal(run_worker(settings, config))
+        run(run_worker(settings, config))
 
 
 @app.command(short_help="Migrate the database and create Kafka topics.", cls=TextCommand)

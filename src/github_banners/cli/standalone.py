@@ -19,21 +19,15 @@ from github_banners.cli.banner_options import (
 from github_banners.cli.base import (
     app,
     default_banners_dir,
-    default_data_dir,
     exit_with,
+    find_data_dir,
     import_sandbox,
     read_settings,
     require_unix,
-    run_until_signal,
     service_process,
     start_logs,
 )
-from github_banners.errors import (
-    ConfigurationError,
-    InvalidInput,
-    NotFound,
-    Unavailable,
-)
+from github_banners.errors import ConfigurationError, InvalidInput, NotFound, Unavailable
 from github_banners.options import BannerOptions, parse_login, parse_options
 from github_banners.settings import VARIABLES, ListenHost, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc
@@ -88,9 +82,14 @@ def render(
 
 
 async def _draw(settings: Settings, login: str, options: BannerOptions) -> bytes:
-    from github_banners.render_once import render_banner, show_progress
+    from github_banners.render_once import render_banner
+    from github_banners.serving.progress import show_progress
 
-    async with show_progress(f"Fetching {login} from GitHub", stream=sys.stderr):
+    message = f"Fetching {login} from GitHub"
+    if not sys.stderr.isatty():
+        typer.echo(f"{message}.", err=True)
+        return await render_banner(settings, login, options)
+    async with show_progress(lambda seconds: f"{message} … {seconds:.1f} s", stream=sys.stderr):
         return await render_banner(settings, login, options)
 
 
@@ -120,7 +119,7 @@ def check() -> None:
     address, warning = find_listen_address(settings.host)
     settings = msgspec.structs.replace(settings, host=ListenHost(address))
     names = [*VARIABLES, *SYNONYMS.values()]
-    data_dir = settings.data_dir or default_data_dir()
+    data_dir = find_data_dir(settings)
     report = run(
         run_checks(
             settings,
@@ -189,6 +188,7 @@ def sandbox(
     Set GITHUB_API_URL to its address for `serve`, `render` and `check`. Runs until Ctrl-C.
     """
     require_unix()
+    from github_banners.serving.event_loop import run
     from github_banners.serving.server import open_listener
 
     address, warning = find_listen_address(host)
@@ -210,7 +210,7 @@ def sandbox(
         raise ConfigurationError(str(error)) from error
     listener = open_listener(address, port)
     with service_process():
-        run_until_signal(_serve_sandbox(github, address, listener))
+        run(_serve_sandbox(github, address, listener))
 
 
 async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:

@@ -12,8 +12,8 @@ from github_banners.cli.base import (
     TextGroup,
     app,
     default_banners_dir,
-    default_data_dir,
     exit_with,
+    find_data_dir,
     override_listen_address,
     read_settings,
     require_unix,
@@ -47,7 +47,7 @@ def run_storage(
     from github_banners.storage.storage_service import open_storage
 
     def open_configured_storage(settings: Settings, **options: Any) -> Any:
-        folder = default_banners_dir(settings.data_dir or default_data_dir())
+        folder = default_banners_dir(find_data_dir(settings))
         return open_storage(settings, banners_dir=folder, **options)
 
     override_listen_address(host, port)

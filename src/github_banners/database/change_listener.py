@@ -17,7 +17,12 @@ import structlog
 from psycopg.sql import SQL, Identifier
 
 from github_banners.backoff import backoff_delay
-from github_banners.database.connect import TRANSIENT_ERRORS, Database, error_text
+from github_banners.database.connect import (
+    TRANSIENT_ERRORS,
+    Database,
+    error_text,
+    wait_in_steps,
+)
 from github_banners.database.forgotten_users import FORGOTTEN_CHANNEL
 from github_banners.database.session import Connection, connect
 from github_banners.database.users import CHANGED_CHANNEL
@@ -149,9 +154,7 @@ class ChangeListener:
             await self._database.run_within(send, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
             arriving = asyncio.create_task(self._probe_arrived.wait(), name="await notification")
             try:
-                # In steps, so that a pause of this process does not count as a lost probe.
-                for _ in range(5):
-                    await asyncio.wait({arriving}, timeout=_PROBE_TIMEOUT_SECONDS / 5)
+                await wait_in_steps(arriving, _PROBE_TIMEOUT_SECONDS)
             finally:
                 arriving.cancel()
             if not self._probe_arrived.is_set():

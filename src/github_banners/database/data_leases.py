@@ -25,7 +25,7 @@ _KINDS_OF_USERS = (DataKind.REPOSITORIES, DataKind.FOLLOWERS)
 
 @dataclass(frozen=True, slots=True)
 class DueData:
-    """Data to be fetched anew, and the owner; `repository_id` is None unless it is one repository."""
+    """Data to be fetched anew, and its owner."""
 
     owner: Owner
     need: str
@@ -37,7 +37,7 @@ class DueData:
 
     @property
     def repository_id(self) -> int | None:
-        """The id of the repository, if the data is one."""
+        """The id of the repository if the data is one, else None."""
         return parse_need(self.need)[1]
 
 

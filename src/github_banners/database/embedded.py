@@ -25,7 +25,7 @@ from typing import Self
 import structlog
 from psycopg.conninfo import make_conninfo
 
-from github_banners.backoff import backoff_delay
+from github_banners.backoff import STABLE_AFTER_SECONDS, backoff_delay
 from github_banners.database.embedded_binaries import (
     MAJOR_VERSION,
     ServerAccount,
@@ -36,7 +36,6 @@ from github_banners.database.embedded_binaries import (
 )
 from github_banners.database.embedded_process import (
     find_reason,
-    run_process,
     start_process,
     stop_on_exit,
     stop_process,
@@ -51,7 +50,6 @@ _MAX_SOCKET_PATH_BYTES = 103
 _START_TIMEOUT_SECONDS = 60.0
 _STOP_TIMEOUT_SECONDS = 5.0
 _RESTART_DELAYS_SECONDS = (0.2, 5.0)  # the first and the longest delay
-_STABLE_AFTER_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _SOCKET_DIR_LINE = 4  # of postmaster.pid
 
@@ -225,7 +223,7 @@ def create_database(data_dir: Path, *, programs: Path, account: ServerAccount | 
     command = [str(programs / "initdb"), "-D", str(temporary), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-instructions"]
     log = log_path(data_dir)
-    with run_process(command, log=log, account=account) as initdb:
+    with stop_on_exit(start_process(command, log=log, account=account)) as initdb:
         if initdb.wait() != 0:
             raise ConfigurationError(
                 f"the database can't be created in {data_dir}: {find_reason(log)}"
@@ -294,7 +292,7 @@ class _Supervisor:
             code = self._server.wait()
             if self._stopping.is_set():
                 return
-            if time.monotonic() - started_at >= _STABLE_AFTER_SECONDS:
+            if time.monotonic() - started_at >= STABLE_AFTER_SECONDS:
                 failures = 0
             failures += 1
             delay = backoff_delay(failures, first=first, maximum=maximum)

@@ -26,15 +26,6 @@ _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 @contextmanager
-def run_process(
-    command: list[str], *, log: Path, account: ServerAccount | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program, and stop it when the context exits."""
-    with stop_on_exit(start_process(command, log=log, account=account)) as child:
-        yield child
-
-
-@contextmanager
 def stop_on_exit(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Stop a program when the context exits."""
     try:

@@ -10,15 +10,11 @@ owners are in one batch if they become due within the seconds between two batche
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
-
-from github_banners.database.connect import error_text, transaction
-from github_banners.database.session import connect
-from github_banners.errors import DatabaseUnavailable
+from github_banners.database.server_info import check_transaction
 from github_banners.models import OWNERS_PER_QUERY
 
-# The idle time of `api.refresh`.
-SECONDS_BETWEEN_BATCHES = 2
+SECONDS_BETWEEN_BATCHES = 2.0
+"""The pause of the background refresh after a batch that was not full."""
 
 _SELECT_COSTS = """
     with active as (
@@ -107,17 +103,7 @@ async def fetch_refresh_costs(conninfo: str, *, schema: str, now: datetime) -> R
 
     :raises DatabaseUnavailable: rows can't be read
     """
-    try:
-        async with (
-            await connect(conninfo, application_name="github-banners-check") as conn,
-            transaction(conn, schema=schema),
-        ):
-            parameters = {
-                "now": now,
-                "seconds": SECONDS_BETWEEN_BATCHES,
-                "owners": OWNERS_PER_QUERY,
-            }
-            row = await (await conn.execute(_SELECT_COSTS, parameters)).fetchone()
-    except psycopg.Error as exc:
-        raise DatabaseUnavailable(error_text(exc)) from exc
+    parameters = {"now": now, "seconds": SECONDS_BETWEEN_BATCHES, "owners": OWNERS_PER_QUERY}
+    async with check_transaction(conninfo, schema=schema) as conn:
+        row = await (await conn.execute(_SELECT_COSTS, parameters)).fetchone()
     return RefreshCosts(*(row or (0, 0, 0.0, 0.0, 0.0, 0.0)))

@@ -5,7 +5,8 @@ The checks are read-only, except for `try_writing`, which rolls back. A problem 
 tells the operator what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,6 +23,8 @@ HEAD = "0007"
 
 MIN_MAJOR_VERSION = 15
 """The oldest supported PostgreSQL version."""
+
+_CHECK_NAME = "github-banners-check"
 
 # Some columns of the first revision; a table of another program will lack one of them.
 _REQUIRED_COLUMNS = {
@@ -123,7 +126,7 @@ async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True)
         user, password or database name are wrong
     """
     try:
-        conn = await connect(conninfo, application_name="github-banners-check")
+        conn = await connect(conninfo, application_name=_CHECK_NAME)
     except psycopg.OperationalError as exc:
         message = await explain_login_error(conninfo, exc) if explain_login_errors else None
         if message is not None:
@@ -154,15 +157,9 @@ async def try_writing(conninfo: str, server_info: ServerInfo) -> None:
         )
         values (-1, 'check', 0, 0, 0, 0, 0, '{}', 1, now()) on conflict do nothing
     """
-    try:
-        async with (
-            await connect(conninfo, application_name="github-banners-check") as conn,
-            transaction(conn, schema=server_info.schema),
-        ):
-            await conn.execute(query)
-            await conn.rollback()
-    except psycopg.Error as exc:
-        raise DatabaseUnavailable(error_text(exc)) from exc
+    async with check_transaction(conninfo, schema=server_info.schema) as conn:
+        await conn.execute(query)
+        await conn.rollback()
 
 
 async def count_rows_ahead(conninfo: str, server_info: ServerInfo, *, now: datetime) -> int:
@@ -172,16 +169,27 @@ async def count_rows_ahead(conninfo: str, server_info: ServerInfo, *, now: datet
     :raises DatabaseUnavailable: rows can't be read
     """
     time = now + MAX_CLOCK_SKEW
+    parameters = {"time": time, "version": to_epoch_microseconds(time)}
+    async with check_transaction(conninfo, schema=server_info.schema) as conn:
+        row = await (await conn.execute(_COUNT_ROWS_AHEAD, parameters)).fetchone()
+    return int(row[0]) if row else 0
+
+
+@asynccontextmanager
+async def check_transaction(conninfo: str, *, schema: str) -> AsyncIterator[Connection]:
+    """
+    Open a connection of `check` and a transaction on it.
+
+    :raises DatabaseUnavailable: the server is down or refuses a statement
+    """
     try:
         async with (
-            await connect(conninfo, application_name="github-banners-check") as conn,
-            transaction(conn, schema=server_info.schema),
+            await connect(conninfo, application_name=_CHECK_NAME) as conn,
+            transaction(conn, schema=schema),
         ):
-            parameters = {"time": time, "version": to_epoch_microseconds(time)}
-            row = await (await conn.execute(_COUNT_ROWS_AHEAD, parameters)).fetchone()
+            yield conn
     except psycopg.Error as exc:
         raise DatabaseUnavailable(error_text(exc)) from exc
-    return int(row[0]) if row else 0
 
 
 async def _fetch_server_info(conn: Connection) -> ServerInfo:

@@ -18,7 +18,7 @@ Connection: TypeAlias = AsyncConnection[TupleRow]
 
 DEFAULT_SCHEMA = "public"
 TABLES = ("alembic_version", "users", "logins", "repositories", "banners")
-"""Tables that identify a schema as ours if it has all of them; `accounts` is not among them."""
+"""Tables that identify a schema as ours if it has all of them; `accounts` and later ones do not count."""
 
 CONNECT_TIMEOUT_SECONDS = 3
 

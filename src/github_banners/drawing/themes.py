@@ -13,12 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from github_banners.cache import Memo
-from github_banners.drawing.colours import (
-    is_dark,
-    language_colour,
-    normalise_hex,
-    readable_on_all,
-)
+from github_banners.drawing.colours import is_dark, language_colour, normalise_hex, readable_on_all
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.text import LEFT_TO_RIGHT_ISOLATE, RIGHT_TO_LEFT_ISOLATE, sanitize
 from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme

@@ -6,11 +6,11 @@ the defaults would include repositories of others and private ones of the token'
 https://docs.github.com/en/graphql/reference/objects#repositoryowner
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +33,8 @@ from github_banners.github.protocol import (
     shorten,
 )
 from github_banners.models import Owner, Repository
+
+F = TypeVar("F")
 
 _REPOSITORY_FRAGMENT = """
 fragment Repo on Repository {
@@ -186,7 +188,7 @@ class _Envelope(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedData:
+class _ParsedData:
     """Data by alias, and errors by the path of the owner that they concern."""
 
     data: Mapping[str, msgspec.Raw]
@@ -250,7 +252,7 @@ def parse_owners_by_login(
     response: GitHubResponse, query: Query, *, now: datetime
 ) -> list[OwnerPage | Failure] | Failure:
     """Parse owners in the order of the query; `NOT_FOUND` for an unknown login."""
-    envelope = parse_data(response, now=now, owner_depth=1)
+    envelope = _parse_data(response, now=now, owner_depth=1)
     if isinstance(envelope, Failure):
         return envelope
     missing = [alias for alias in query.aliases if alias not in envelope.data]
@@ -263,7 +265,7 @@ def parse_owners_by_id(
     response: GitHubResponse, *, now: datetime
 ) -> list[OwnerPage | Failure] | Failure:
     """Parse owners in the order of the requested ids; `NOT_FOUND` for a deleted one."""
-    envelope = parse_data(response, now=now, owner_depth=2)
+    envelope = _parse_data(response, now=now, owner_depth=2)
     if isinstance(envelope, Failure):
         return envelope
     try:
@@ -275,7 +277,7 @@ def parse_owners_by_id(
 
 def parse_repository_page(response: GitHubResponse, *, now: datetime) -> RepositoryPage | Failure:
     """Parse a further page of repositories."""
-    envelope = parse_data(response, now=now)
+    envelope = _parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
     try:
@@ -288,29 +290,39 @@ def parse_repository_page(response: GitHubResponse, *, now: datetime) -> Reposit
     return RepositoryPage(repositories, node.repositories.page_info.next_cursor)
 
 
-def absence(error: GraphQLError | None) -> Failure:
+def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure:
+    """Parse the account of the token."""
+    viewer = parse_field(response, "viewer", _decode_viewer, now=now)
+    if isinstance(viewer, Failure):
+        return viewer
+    # Not checked by `parse_login`: this login is only displayed, never requested.
+    return Viewer(viewer.database_id, clean_text(viewer.login))
+
+
+def parse_field(
+    response: GitHubResponse, name: str, decode: Callable[[msgspec.Raw], F | None], *, now: datetime
+) -> F | Failure:
+    """Parse the only field of a query, which every error concerns; null means that it is absent."""
+    data = _parse_data(response, now=now)
+    if isinstance(data, Failure):
+        return data
+    try:
+        field = decode(data.data[name])
+    except (KeyError, *DECODE_ERRORS) as error:
+        return Failure(FailureKind.UNREADABLE, shorten(f"{name}: {error}"))
+    return _absence(data.errors.get(())) if field is None else field
+
+
+def _absence(error: GraphQLError | None) -> Failure:
     """Return the failure for a null: not found, unless an error says that it may not be seen."""
     if error is not None and error.type == "FORBIDDEN":
         return Failure(FailureKind.FORBIDDEN, shorten(error.message or ""))
     return Failure(FailureKind.NOT_FOUND)
 
 
-def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure:
-    """Parse the account of the token."""
-    envelope = parse_data(response, now=now)
-    if isinstance(envelope, Failure):
-        return envelope
-    try:
-        viewer = _decode_viewer(envelope.data["viewer"])
-    except (KeyError, *DECODE_ERRORS) as error:
-        return Failure(FailureKind.UNREADABLE, shorten(f"viewer: {error}"))
-    # Not checked by `parse_login`: this login is only displayed, never requested.
-    return Viewer(viewer.database_id, clean_text(viewer.login))
-
-
-def parse_data(
+def _parse_data(
     response: GitHubResponse, *, now: datetime, owner_depth: int = 0
-) -> ParsedData | Failure:
+) -> _ParsedData | Failure:
     """
     Parse data and errors; an error whose path has `owner_depth` steps or more concerns one owner.
 
@@ -330,10 +342,10 @@ def parse_data(
         return Failure(FailureKind.UNREADABLE, "a response without data")
     # Of several errors about one owner, the last one in this order counts: no mere absence.
     ranked = sorted(errors, key=lambda error: error.type not in ABSENT_TYPES)
-    return ParsedData(envelope.data, {error.path[:owner_depth]: error for error in ranked})
+    return _ParsedData(envelope.data, {error.path[:owner_depth]: error for error in ranked})
 
 
-def _to_owner_page(raw: msgspec.Raw, envelope: ParsedData, path: ErrorPath) -> OwnerPage | Failure:
+def _to_owner_page(raw: msgspec.Raw, envelope: _ParsedData, path: ErrorPath) -> OwnerPage | Failure:
     error = envelope.errors.get(path)
     if error is not None and error.type not in ABSENT_TYPES:
         return Failure(FailureKind.UNREADABLE, shorten(f"{error.type}: {error.message}"))
@@ -341,7 +353,7 @@ def _to_owner_page(raw: msgspec.Raw, envelope: ParsedData, path: ErrorPath) -> O
         owner = _decode_owner(raw)
         # A forbidden field can make its owner null.
         if owner is None:
-            return absence(error)
+            return _absence(error)
         login, repositories = parse_login(owner.login), owner.repositories.to_repositories()
     except DECODE_ERRORS as unreadable:
         return Failure(FailureKind.UNREADABLE, shorten(f"{path[-1]}: {unreadable}"))

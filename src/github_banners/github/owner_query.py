@@ -11,15 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from github_banners.github.graphql import (
-    RATE_LIMIT_FIELDS,
-    OpaqueId,
-    Query,
-    absence,
-    parse_data,
-)
+from github_banners.github.graphql import RATE_LIMIT_FIELDS, OpaqueId, Query, parse_field
 from github_banners.github.protocol import (
-    DECODE_ERRORS,
     Failure,
     FailureKind,
     GitHubResponse,
@@ -87,15 +80,9 @@ def parse_owner_node(
 
     `owner_id` is the id that the owner must have, if it is known.
     """
-    data = parse_data(response, now=now)
-    if isinstance(data, Failure):
-        return data
-    try:
-        node = decode(data.data["owner"])
-    except (KeyError, *DECODE_ERRORS) as error:
-        return Failure(FailureKind.UNREADABLE, shorten(f"owner: {error}"))
-    if node is None:
-        return absence(data.errors.get(()))
+    node = parse_field(response, "owner", decode, now=now)
+    if isinstance(node, Failure):
+        return node
     if owner_id not in {None, node.database_id}:
         message = f"a response about {node.database_id}, not {owner_id}"
         return Failure(FailureKind.UNREADABLE, message)

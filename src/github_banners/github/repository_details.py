@@ -10,13 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from github_banners.github.graphql import (
-    RATE_LIMIT_FIELDS,
-    Language,
-    Query,
-    absence,
-    parse_data,
-)
+from github_banners.github.graphql import RATE_LIMIT_FIELDS, Language, Query, parse_field
 from github_banners.github.owner_query import OwnerNode
 from github_banners.github.protocol import (
     DECODE_ERRORS,
@@ -105,15 +99,9 @@ def parse_repository(
     response: GitHubResponse, *, owner_id: int, now: datetime
 ) -> RepositoryDetails | Failure:
     """Parse the response to `build_repository_query`; `NOT_FOUND` unless it is public and the owner's."""
-    data = parse_data(response, now=now)
-    if isinstance(data, Failure):
-        return data
-    try:
-        repository = _decode_repository(data.data["repository"])
-    except (KeyError, *DECODE_ERRORS) as error:
-        return Failure(FailureKind.UNREADABLE, shorten(f"repository: {error}"))
-    if repository is None:
-        return absence(data.errors.get(()))
+    repository = parse_field(response, "repository", _decode_repository, now=now)
+    if isinstance(repository, Failure):
+        return repository
     if repository.is_private or repository.owner.database_id != owner_id:
         return Failure(FailureKind.NOT_FOUND)
     return _build_details(

@@ -94,7 +94,7 @@ class _RepositoryBody(msgspec.Struct):
         )
 
 
-class _BudgetBody(msgspec.Struct):
+class _RateLimitBody(msgspec.Struct):
     limit: int
     remaining: int
     reset: int
@@ -109,7 +109,7 @@ class _BudgetBody(msgspec.Struct):
         )
 
 
-class _RateLimitBody(msgspec.Struct):
+class _RateLimitsBody(msgspec.Struct):
     resources: dict[str, msgspec.Raw]
 
 
@@ -154,8 +154,8 @@ class TokenInfo:
     expires_at: datetime | None = None
 
 
+_decode_rate_limits = build_decode(msgspec.json.Decoder(_RateLimitsBody))
 _decode_rate_limit = build_decode(msgspec.json.Decoder(_RateLimitBody))
-_decode_budget = build_decode(msgspec.json.Decoder(_BudgetBody))
 _decode_node_id = build_decode(msgspec.json.Decoder(_NodeId))
 _decode_count = build_decode(msgspec.json.Decoder(Count))
 _decode_owner = build_decode(msgspec.json.Decoder(_OwnerBody))
@@ -179,9 +179,9 @@ def parse_token_info(response: GitHubResponse, *, now: datetime) -> TokenInfo | 
     https://docs.github.com/en/rest/rate-limit/rate-limit
     """
     try:
-        bodies = _decode_rate_limit(response.body).resources
+        bodies = _decode_rate_limits(response.body).resources
         rate_limits = tuple(
-            _decode_budget(bodies[resource]).to_rate_limit(resource, now=now)
+            _decode_rate_limit(bodies[resource]).to_rate_limit(resource, now=now)
             for resource in Resource
             if resource in bodies
         )

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import ClassVar, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -43,11 +44,14 @@ from github_banners.messaging.schemas import (
     StoreResponse,
     StoreResult,
     StoreResults,
+    WireModel,
 )
 from github_banners.messaging.signing import Signer
 from github_banners.messaging.trace_context import TRACEPARENT, bind_trace, make_traceparent
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
+
+M = TypeVar("M", bound=WireModel)
 
 _log = structlog.get_logger(__name__)
 
@@ -81,24 +85,33 @@ async def open_service_http(
         yield http
 
 
-class _SignedClient:
-    """Signs and sends calls to one service, and converts error responses to exceptions."""
+class _ServiceClient:
+    """
+    Signs and sends calls to one service, and converts error responses to exceptions.
 
-    def __init__(
-        self,
-        http: httpx2.AsyncClient,
-        *,
-        base_url: str,
-        signer: Signer,
-        unavailable_error: type[Unavailable],
-    ) -> None:
+    `is_available` is True if the last call got a usable response, for readiness.
+    """
+
+    _unavailable_error: ClassVar[type[Unavailable]]
+
+    def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._signer = signer
-        self._unavailable_error = unavailable_error
         self.is_available = True
 
-    async def send(
+    async def check_health(self) -> None:
+        """Check whether the service is back if the last call failed; raise nothing."""
+        if self.is_available:
+            return
+        try:
+            # Streamed, since the status is enough.
+            async with self._http.stream("GET", self._base_url + "/healthz") as response:
+                self.is_available = response.is_success
+        except httpx2.HTTPError:
+            return
+
+    async def _call(
         self,
         method: str,
         path: str,
@@ -129,18 +142,21 @@ class _SignedClient:
             message += "; SERVICES_SECRET_KEY and the clock must be the same on both sides"
         raise error_class(f"{method} {path} returned {response.status_code}: {message}")
 
-    async def check_health(self) -> None:
-        """Check whether a remote that was unavailable is back; raise nothing."""
-        if self.is_available:
-            return
+    def _decode(self, model: type[M], response: httpx2.Response) -> M:
+        """Decode the body of a response; a malformed one is unusable."""
         try:
-            # Streamed, since the status is enough.
-            async with self._http.stream("GET", self._base_url + "/healthz") as response:
-                self.is_available = response.is_success
-        except httpx2.HTTPError:
-            return
+            return model.from_json(response.content)
+        except MalformedMessage as error:
+            raise self._mark_unusable(f"the response is malformed: {error}") from error
 
-    def mark_unusable(self, reason: str) -> Unavailable:
+    def _picture(self, response: httpx2.Response) -> bytes:
+        """Return the picture in a response; any other response is unusable."""
+        is_svg = response.headers.get("content-type", "").startswith("image/svg+xml")
+        if not is_svg or response.status_code != httpx2.codes.OK:
+            raise self._mark_unusable("the response is not a picture")
+        return response.content
+
+    def _mark_unusable(self, reason: str) -> Unavailable:
         """Mark the remote unavailable after an unusable response; return the error to raise."""
         self.is_available = False
         return self._unavailable_error(reason)
@@ -171,22 +187,10 @@ class _SignedClient:
             return await _read_bounded(response)
 
 
-class RendererClient:
+class RendererClient(_ServiceClient):
     """Client of the renderer."""
 
-    def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
-        self._client = _SignedClient(
-            http, base_url=base_url, signer=signer, unavailable_error=RendererUnavailable
-        )
-
-    @property
-    def is_available(self) -> bool:
-        """True if the last call got a usable response, for readiness."""
-        return self._client.is_available
-
-    async def check_health(self) -> None:
-        """Check whether the service is back if the last call failed; raise nothing."""
-        await self._client.check_health()
+    _unavailable_error = RendererUnavailable
 
     async def draw(self, snapshot: Snapshot, options: BannerOptions) -> bytes:
         """
@@ -196,29 +200,17 @@ class RendererClient:
         :raises RemoteRejected: the renderer can't draw this
         """
         request = to_preview_request(snapshot, options)
-        response = await self._client.send("POST", "/preview", request.to_json())
-        if not _is_picture(response):
-            raise self._client.mark_unusable("the response is not a picture")
-        return response.content
+        return self._picture(await self._call("POST", "/preview", request.to_json()))
 
 
-class StorageClient:
+class StorageClient(_ServiceClient):
     """Client of the storage."""
 
+    _unavailable_error = StorageUnavailable
+
     def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
-        self._client = _SignedClient(
-            http, base_url=base_url, signer=signer, unavailable_error=StorageUnavailable
-        )
+        super().__init__(http, base_url=base_url, signer=signer)
         self._throttle = LogThrottle(time.monotonic)
-
-    @property
-    def is_available(self) -> bool:
-        """True if the last call got a usable response, for readiness."""
-        return self._client.is_available
-
-    async def check_health(self) -> None:
-        """Check whether the service is back if the last call failed; raise nothing."""
-        await self._client.check_health()
 
     async def store(self, request: StoreRequest) -> StoreResponse:
         """
@@ -227,11 +219,8 @@ class StorageClient:
         :raises StorageUnavailable: it can't be stored now
         :raises RemoteRejected: it can never be stored
         """
-        response = await self._client.send("POST", "/banners", request.to_json())
-        try:
-            return StoreResponse.from_json(response.content)
-        except MalformedMessage as error:
-            raise self._client.mark_unusable(f"the response is malformed: {error}") from error
+        response = await self._call("POST", "/banners", request.to_json())
+        return self._decode(StoreResponse, response)
 
     async def store_many(
         self, banners: Sequence[BatchedBanner]
@@ -246,22 +235,19 @@ class StorageClient:
         """
         batch = StoreBatch(banners=[msgspec.Raw(banner.to_json()) for banner in banners])
         try:
-            response = await self._client.send(
+            response = await self._call(
                 "POST", "/banners/batch", batch.to_json(), expected=_UNSUPPORTED_STATUSES
             )
         except RemoteRejected as error:
             return await self._store_each(banners, reason=str(error))
         if response.status_code in _UNSUPPORTED_STATUSES:
             return await self._store_each(banners, reason="batches are not supported")
-        try:
-            results = StoreResults.from_json(response.content).results
-        except MalformedMessage as error:
-            raise self._client.mark_unusable(f"the response is malformed: {error}") from error
+        results = self._decode(StoreResults, response).results
         if len(results) != len(banners):
-            raise self._client.mark_unusable(f"{len(results)} results for {len(banners)} banners")
+            raise self._mark_unusable(f"{len(results)} results for {len(banners)} banners")
         outcomes = [_outcome_from_result(result) for result in results]
         if all(isinstance(outcome, StorageUnavailable) for outcome in outcomes):
-            self._client.is_available = False
+            self.is_available = False
         return outcomes
 
     async def _store_each(
@@ -285,11 +271,7 @@ class StorageClient:
         """
         path = f"/banners/{quote(name, safe='')}?version={version}"
         # An older storage, which has no such route, responds 405.
-        response = await self._client.send("DELETE", path, expected=())
-        try:
-            return RemoveResponse.from_json(response.content)
-        except MalformedMessage as error:
-            raise self._client.mark_unusable(f"the response is malformed: {error}") from error
+        return self._decode(RemoveResponse, await self._call("DELETE", path, expected=()))
 
     async def get(self, name: str) -> bytes | None:
         """
@@ -297,13 +279,11 @@ class StorageClient:
 
         :raises StorageUnavailable: it can't be read now
         """
-        response = await self._client.send("GET", f"/banners/{quote(name, safe='')}")
+        response = await self._call("GET", f"/banners/{quote(name, safe='')}")
         # A 404 with another body may come from a proxy, or from a wrong address.
         if response.status_code == httpx2.codes.NOT_FOUND and _NO_BANNER in response.content:
             return None
-        if not _is_picture(response):
-            raise self._client.mark_unusable("the response is not a picture")
-        return response.content
+        return self._picture(response)
 
 
 async def _read_bounded(response: httpx2.Response) -> httpx2.Response:
@@ -328,8 +308,3 @@ def _outcome_from_result(result: StoreResult) -> StoreResponse | BaseException:
     error_class = RemoteRejected if result.status in _PERMANENT_STATUSES else StorageUnavailable
     details = msgspec.json.encode(result).decode()[:_MAX_SHOWN_CHARACTERS]
     return error_class(f"POST /banners/batch returned {result.status} for a banner: {details}")
-
-
-def _is_picture(response: httpx2.Response) -> bool:
-    is_svg = response.headers.get("content-type", "").startswith("image/svg+xml")
-    return is_svg and response.status_code == httpx2.codes.OK

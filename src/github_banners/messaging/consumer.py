@@ -24,6 +24,7 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.events import GROUP, TOPIC, OnRevoked, Record
 from github_banners.messaging.kafka import broker_errors
 from github_banners.messaging.record_reader import MAX_FETCHED_BYTES, RecordReader
+from github_banners.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)
 
@@ -267,9 +268,7 @@ def internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
 async def cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0.0) -> None:
     """Cancel the tasks that do not end in time, and retrieve the results of all."""
     await asyncio.wait(tasks, timeout=timeout_seconds)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel_and_wait(tasks)
 
 
 def _check_fetcher(consumer: Any) -> None:

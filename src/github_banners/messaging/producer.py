@@ -14,11 +14,8 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BrokerUnavailable, RemoteRejected
 from github_banners.messaging.events import DEAD_LETTERS, Headers
-from github_banners.messaging.kafka import (
-    MAX_DEAD_LETTER_BYTES,
-    MAX_EVENT_BYTES,
-    broker_errors,
-)
+from github_banners.messaging.kafka import MAX_DEAD_LETTER_BYTES, MAX_EVENT_BYTES, broker_errors
+from github_banners.tasks import cancel_and_wait
 
 _SEND_TIMEOUT_SECONDS = 5.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
@@ -75,9 +72,7 @@ class KafkaProducer:
             self._abandon(self._client_task)
         if self._closing:
             _, late = await asyncio.wait(self._closing, timeout=_CLOSE_TIMEOUT_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await cancel_and_wait(late)
 
     async def _send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
         if self._client_task is None:

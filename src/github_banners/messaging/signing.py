@@ -25,9 +25,7 @@ from http_message_signatures import (
     MappingKeyResolver,
     VerifyResult,
 )
-from http_message_signatures import (
-    InvalidSignature as LibraryInvalidSignature,
-)
+from http_message_signatures import InvalidSignature as LibraryInvalidSignature
 from http_message_signatures.algorithms import HMAC_SHA256
 
 from github_banners.errors import InvalidSignature

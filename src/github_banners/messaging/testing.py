@@ -11,14 +11,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from github_banners.errors import BrokerUnavailable
-from github_banners.messaging.events import (
-    GROUP,
-    PARTITIONS,
-    TOPIC,
-    Headers,
-    OnRevoked,
-    Record,
-)
+from github_banners.messaging.events import GROUP, PARTITIONS, TOPIC, Headers, OnRevoked, Record
+from github_banners.tasks import wait_with_timeout
 
 
 class MemoryBroker:
@@ -86,16 +80,7 @@ class MemoryBroker:
 
     async def wait(self, seconds: float) -> None:
         """Wait until a message is appended, at most so many seconds."""
-        tasks = [
-            asyncio.ensure_future(self._message_added.wait()),
-            asyncio.ensure_future(self._sleep(seconds)),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await wait_with_timeout(seconds, self._message_added.wait(), sleep=self._sleep)
 
 
 class MemoryProducer:

@@ -60,12 +60,7 @@ from github_banners.options.schema import (
     shows_only_totals,
     to_canonical_json,
 )
-from github_banners.options.values import (
-    LIST_OPTIONS,
-    MAY_BE_EMPTY,
-    OPTIONS,
-    allowed_values,
-)
+from github_banners.options.values import LIST_OPTIONS, MAY_BE_EMPTY, OPTIONS, allowed_values
 
 __all__ = [
     "CARDS",

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from github_banners.backoff import backoff_delay
+from github_banners.backoff import restart_after_errors
 from github_banners.errors import BrokerUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.events import Consumer, Producer, Record
@@ -36,8 +36,6 @@ _POLL_TIMEOUT_SECONDS = 0.2
 _COMMIT_INTERVAL_SECONDS = 0.5
 _REVOKE_TIMEOUT_SECONDS = 2.0
 _STOP_TIMEOUT_SECONDS = 5.0
-_FIRST_RESTART_SECONDS, _MAX_RESTART_SECONDS = 1.0, 60.0
-_STABLE_AFTER_SECONDS = 60.0
 
 
 async def consume_forever(
@@ -47,19 +45,16 @@ async def consume_forever(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Run update consumers; after a bug that ends one, log it and run the next after a delay."""
-    throttle, failures = LogThrottle(clock), 0
-    while True:
-        started_at = clock()
-        try:
-            await create().run(asyncio.Event())
-        except Exception as error:  # noqa: BLE001 - no record may end the process
-            is_stable = clock() - started_at >= _STABLE_AFTER_SECONDS
-            failures = 1 if is_stable else failures + 1
-            if throttle.allows((type(error), str(error))):
-                _log.exception("updates.failed")
-            await sleep(
-                backoff_delay(failures, first=_FIRST_RESTART_SECONDS, maximum=_MAX_RESTART_SECONDS)
-            )
+    throttle = LogThrottle(clock)
+
+    async def run_once() -> None:
+        await create().run(asyncio.Event())
+
+    def log(error: Exception) -> None:
+        if throttle.allows((type(error), str(error))):
+            _log.error("updates.failed", exc_info=error)
+
+    await restart_after_errors(run_once, on_error=log, clock=clock, sleep=sleep)
 
 
 class UpdateConsumer:

@@ -16,11 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from github_banners.serving import malformed_requests
-from github_banners.serving.cached_responses import (
-    CachedResponse,
-    RawHeaders,
-    are_unambiguous,
-)
+from github_banners.serving.cached_responses import CachedResponse, RawHeaders, are_unambiguous
 from github_banners.serving.connections import Connections
 
 _MAX_HEADERS = 256

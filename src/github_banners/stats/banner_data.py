@@ -16,10 +16,7 @@ import msgspec
 from github_banners.database.owner_data import OwnerData, select_data
 from github_banners.database.repositories import select_repositories
 from github_banners.database.session import Connection
-from github_banners.errors import (
-    closest_match,
-    contributions_error,
-)
+from github_banners.errors import closest_match, contributions_error
 from github_banners.models import (
     ContributionAccess,
     Contributions,

@@ -99,9 +99,9 @@ async def fetch_stored(
     if request.kind is DataKind.CONTRIBUTIONS:
         with suppress(DatabaseUnavailable):
             async with database.transaction() as connection:
-                known, known_at = await _select_contributions(
-                    connection, request.owner.id, now=clock()
-                )
+                stored = await select_stored(connection, request, clock())
+            if stored is not None and isinstance(stored.content, Contributions):
+                known, known_at = stored.content, stored.fetched_at
     elif request.kind is DataKind.LANGUAGE_SIZES:
         if repositories is None:
             # Without them nothing would be requested: sizes of 0 bytes.
@@ -215,17 +215,6 @@ async def _select_stored_forks(
     forks = {repository.id for repository in repositories if repository.is_fork}
     sized = (sizes.repository_id for sizes in stored.content)
     return frozenset(forks.intersection(sized)), stored.fetched_at
-
-
-async def _select_contributions(
-    connection: Connection, owner_id: int, *, now: datetime
-) -> tuple[Contributions, datetime] | tuple[None, None]:
-    """Select an owner's contributions, and when they were fetched."""
-    data = await select_data(connection, owner_id, [DataKind.CONTRIBUTIONS], now=now)
-    stored = data.get(DataKind.CONTRIBUTIONS)
-    if stored is None or not isinstance(stored.content, Contributions):
-        return None, None
-    return stored.content, stored.fetched_at
 
 
 async def select_stored(

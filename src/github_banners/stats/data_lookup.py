@@ -16,22 +16,11 @@ import structlog
 
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.connect import Database, error_text
-from github_banners.database.owner_data import (
-    OwnerData,
-    save_data,
-)
-from github_banners.errors import (
-    DatabaseUnavailable,
-    NotFound,
-    TooManyRequests,
-    Unavailable,
-)
+from github_banners.database.owner_data import OwnerData, save_data
+from github_banners.errors import DatabaseUnavailable, NotFound, TooManyRequests, Unavailable
 from github_banners.github.credentials import Priority
 from github_banners.log_throttle import LogThrottle
-from github_banners.models import (
-    Clock,
-    ContributionAccess,
-)
+from github_banners.models import Clock, ContributionAccess
 from github_banners.options import DataKind
 from github_banners.stats.banner_data import ShownData, to_shown_data
 from github_banners.stats.contribution_summary import ActivitySummary
@@ -44,7 +33,14 @@ from github_banners.stats.data_fetch import (
     select_stored,
     stored_need,
 )
-from github_banners.stats.fetch import Charge, DataSource, Deadline, ErrorCache, SingleFlight
+from github_banners.stats.fetch import (
+    CLOSE_TIMEOUT_SECONDS,
+    Charge,
+    DataSource,
+    Deadline,
+    ErrorCache,
+    SingleFlight,
+)
 from github_banners.stats.snapshots import (
     BackgroundWriter,
     Freshness,
@@ -153,11 +149,11 @@ class DataLookup:
         while self._saving:
             await asyncio.wait(self._saving)
 
-    async def close(self, *, timeout_seconds: float = 1.0) -> None:
-        """Cancel all fetches, and give running writes `timeout_seconds` to finish."""
-        await self._fetches.close(timeout_seconds=timeout_seconds)
+    async def close(self) -> None:
+        """Cancel all fetches, and give running writes a second to finish."""
+        await self._fetches.close()
         if self._saving:
-            await asyncio.wait(self._saving, timeout=timeout_seconds)
+            await asyncio.wait(self._saving, timeout=CLOSE_TIMEOUT_SECONDS)
         for task in self._saving:
             task.cancel()
 

@@ -46,6 +46,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 DATABASE_TIMEOUT_SECONDS = 0.3
+CLOSE_TIMEOUT_SECONDS = 1.0
 PICTURE_TIMEOUT_SECONDS = 3.0
 PICTURE_GITHUB_TIMEOUT_SECONDS = 1.8
 _RENDER_RESERVE_SECONDS = 0.2
@@ -336,13 +337,13 @@ class SingleFlight(Generic[T]):
         while self._tasks:
             await asyncio.wait(set(self._tasks.values()))
 
-    async def close(self, *, timeout_seconds: float) -> None:
-        """Cancel all fetches, and wait up to `timeout_seconds` for their end."""
+    async def close(self) -> None:
+        """Cancel all fetches, and wait up to a second for their end."""
         tasks = set(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=timeout_seconds)
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_SECONDS)
 
     def _on_done(self, key: Hashable, task: asyncio.Task[T]) -> None:
         del self._tasks[key]

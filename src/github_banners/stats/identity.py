@@ -78,9 +78,9 @@ class IdentityLookup:
                 raise
             return known
 
-    async def close(self, *, timeout_seconds: float = 1.0) -> None:
+    async def close(self) -> None:
         """Cancel all fetches."""
-        await self._fetches.close(timeout_seconds=timeout_seconds)
+        await self._fetches.close()
 
     def _is_confirmed(self, known: Snapshot, login: str) -> bool:
         if known.is_deleted or known.owner.login.lower() != login.lower():

@@ -181,10 +181,6 @@ class Lookup:
             return None
         return known
 
-    def put_cached(self, snapshot: Snapshot, *, read_at: datetime) -> None:
-        """Cache a snapshot that was read from the database at `read_at`."""
-        self.cache.put(snapshot, validated_at=read_at)
-
     def drop_owners(self, owner_ids: Collection[int]) -> None:
         """Remove everything cached of these owners, who were forgotten."""
         self.cache.drop_owners(owner_ids)
@@ -221,11 +217,11 @@ class Lookup:
         await self._fetches.drain()
         await self.writer.drain()
 
-    async def close(self, *, timeout_seconds: float = 1.0) -> None:
-        """Cancel all fetches, and give running writes `timeout_seconds` to finish."""
-        await self._fetches.close(timeout_seconds=timeout_seconds)
+    async def close(self) -> None:
+        """Cancel all fetches, and give running writes a second to finish."""
+        await self._fetches.close()
         await self._refresher.close()
-        await self.writer.close(timeout_seconds=timeout_seconds)
+        await self.writer.close()
 
     def _can_skip_database(self, known: Snapshot) -> bool:
         """

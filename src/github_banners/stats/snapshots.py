@@ -39,7 +39,7 @@ from github_banners.models import (
     to_epoch_microseconds,
     without_implausible_times,
 )
-from github_banners.stats.fetch import ErrorCache
+from github_banners.stats.fetch import CLOSE_TIMEOUT_SECONDS, ErrorCache
 
 _log = structlog.get_logger(__name__)
 
@@ -320,10 +320,10 @@ class BackgroundWriter:
         while self._tasks:
             await asyncio.wait(set(self._tasks.values()))
 
-    async def close(self, *, timeout_seconds: float) -> None:
-        """Give running writes `timeout_seconds` to finish, then cancel them."""
+    async def close(self) -> None:
+        """Give running writes a second to finish, then cancel them."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self.drain()
         for task in self._tasks.values():
             task.cancel()

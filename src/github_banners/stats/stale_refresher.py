@@ -27,6 +27,7 @@ from github_banners.models import (
 from github_banners.stats.fetch import BatchOwnerFetcher
 from github_banners.stats.fetch_leases import FetchLeases, LeaseResult
 from github_banners.stats.snapshots import BackgroundWriter, SnapshotCache
+from github_banners.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)
 
@@ -88,11 +89,8 @@ class StaleRefresher:
 
     async def close(self) -> None:
         """Cancel all batches."""
-        tasks = {*self._batches, *([self._collector] if self._collector is not None else [])}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        collectors = [self._collector] if self._collector is not None else []
+        await cancel_and_wait([*self._batches, *collectors])
 
     async def _collect(self) -> None:
         while self._waiting:

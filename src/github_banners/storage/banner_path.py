@@ -20,6 +20,12 @@ def parse_path(raw: str) -> str:
     return path
 
 
+def find_file_name(raw: str) -> str | None:
+    """Return the file name of a banner; None if the path is not valid."""
+    path = parse_banner_name(raw)
+    return file_name(path) if path is not None else None
+
+
 def file_name(path: str) -> str:
     """Return the file name for a parsed path; its suffix stands for the media type."""
     return path + _SUFFIX

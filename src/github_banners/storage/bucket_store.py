@@ -24,19 +24,14 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
-from github_banners.errors import (
-    BannersError,
-    ConfigurationError,
-    InvalidOption,
-    StorageUnavailable,
-)
+from github_banners.errors import BannersError, ConfigurationError, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
-from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
 from github_banners.serving.media_types import SVG
 from github_banners.storage.banner_path import (
     file_name,
+    find_file_name,
     parse_path,
     path_from_file_name,
     url_path,
@@ -55,6 +50,7 @@ from github_banners.storage.store import (
     MAX_WRITE_SECONDS,
     StoredPicture,
     choose_tombstone,
+    choose_version,
     retry_while_unavailable,
     without_implausible_version,
 )
@@ -137,9 +133,7 @@ class BucketStore:
 
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture; one without a version at its end was not written by a store."""
-        try:
-            key = file_name(parse_path(path))
-        except InvalidOption:
+        if (key := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_READ_SECONDS):
@@ -157,9 +151,7 @@ class BucketStore:
 
     async def get_version(self, path: str) -> StoredVersion | None:
         """Return the version in the metadata of an object, or else at its end."""
-        try:
-            key = file_name(parse_path(path))
-        except InvalidOption:
+        if (key := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
             async with asyncio.timeout(_MAX_READ_SECONDS):
@@ -238,18 +230,18 @@ class BucketStore:
         with self._mapping_errors():
             async with asyncio.timeout_at(deadline):
                 while True:
-                    stored, now = await self._read_object(file_name(name)), self._clock()
-                    stored_version = without_implausible_version(
-                        (stored and stored.version) or StoredVersion(0), now=now
-                    )
-                    version = plausible_version(request.version, now=now)
-                    if stored_version.supersedes(version):
+                    stored = await self._read_object(file_name(name))
+                    stored_version = stored.version if stored else None
+                    version = choose_version(stored_version, request.version, now=self._clock())
+                    if version is None:
                         return StoreResponse(url=response.url, superseded=True)
-                    newest = StoredVersion(stored_version.version if version is None else version)
                     # False also if this very write arrived and its response did not: then the
                     # stored version is now our own, and an equal one overwrites.
-                    body = with_version(request.banner_info, newest.version)
-                    if await self._write(file_name(name), body, newest, replaces=stored):
+                    body, written = (
+                        with_version(request.banner_info, version),
+                        StoredVersion(version),
+                    )
+                    if await self._write(file_name(name), body, written, replaces=stored):
                         return response
 
     async def _read_object(self, key: str) -> _StoredObject | None:

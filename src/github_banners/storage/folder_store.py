@@ -23,12 +23,18 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from github_banners.errors import InvalidOption, StorageUnavailable
+from github_banners.errors import StorageUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import RemoveResponse, StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
-from github_banners.storage.banner_path import file_name, parse_path, path_from_file_name, url_path
+from github_banners.storage.banner_path import (
+    file_name,
+    find_file_name,
+    parse_path,
+    path_from_file_name,
+    url_path,
+)
 from github_banners.storage.picture_format import (
     MAX_VERSION_BYTES,
     StoredVersion,
@@ -42,6 +48,7 @@ from github_banners.storage.store import (
     MAX_WRITE_SECONDS,
     StoredPicture,
     choose_tombstone,
+    choose_version,
     without_implausible_version,
 )
 
@@ -111,25 +118,21 @@ class FolderStore:
 
     async def get(self, path: str) -> StoredPicture | None:
         """Return a stored picture; a file without a version was not written completely."""
-        try:
-            name = parse_path(path)
-        except InvalidOption:
+        if (name := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
             try:
-                file = await self._backend().get_async(file_name(name))
+                file = await self._backend().get_async(name)
                 return self._parse(bytes(await file.bytes_async()))
             except FileNotFoundError:
                 return None
 
     async def get_version(self, path: str) -> StoredVersion | None:
         """Return the version at the end of a file."""
-        try:
-            file = self.folder / file_name(parse_path(path))
-        except InvalidOption:
+        if (name := find_file_name(path)) is None:
             return None
         with self._mapping_errors():
-            stored = await asyncio.to_thread(_read_version, file)
+            stored = await asyncio.to_thread(_read_version, self.folder / name)
         if stored is None:
             return None
         return without_implausible_version(stored, now=self._clock())
@@ -159,14 +162,11 @@ class FolderStore:
         check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
             # Under the lock, so that no other writer gets between the comparison and the replacement.
-            path, now = self.folder / file_name(name), self._clock()
-            stored = _read_version(path) or StoredVersion(0)
-            stored = without_implausible_version(stored, now=now)
-            version = plausible_version(request.version, now=now)
-            if stored.supersedes(version):
+            path = self.folder / file_name(name)
+            version = choose_version(_read_version(path), request.version, now=self._clock())
+            if version is None:
                 return StoreResponse(url=url_path(name), superseded=True)
-            newest = stored.version if version is None else version
-            _write_atomically(path, with_version(request.banner_info, newest))
+            _write_atomically(path, with_version(request.banner_info, version))
         self._begin_sweep()
         return StoreResponse(url=url_path(name))
 

@@ -52,6 +52,21 @@ def without_implausible_version(stored: StoredVersion, *, now: datetime) -> Stor
     return replace(stored, version=plausible_version(stored.version, now=now) or 0)
 
 
+def choose_version(
+    stored: StoredVersion | None, version: int | None, *, now: datetime
+) -> int | None:
+    """
+    Return the version to store a picture with; None if what is stored supersedes the picture.
+
+    A picture without a version, or with an implausible one, gets that of the stored picture.
+    """
+    stored = without_implausible_version(stored or StoredVersion(0), now=now)
+    plausible = plausible_version(version, now=now)
+    if stored.supersedes(plausible):
+        return None
+    return stored.version if plausible is None else plausible
+
+
 def choose_tombstone(stored: StoredVersion | None, version: int, *, now: datetime) -> int | None:
     """
     Return the version of the tombstone to write at a removal; None if what is stored has to stay.

@@ -6,14 +6,13 @@ at the same version or a newer one is skipped, so a copy that was stopped is res
 Both stores may be in use: the target compares versions at each write, as always.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
 from github_banners.errors import InvalidOption, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest
+from github_banners.serving.progress import show_progress
 from github_banners.settings import Settings, StorageBucket, StorageLocation
 from github_banners.storage.open_store import open_bucket, open_store
 from github_banners.storage.store import Store, retry_while_unavailable
@@ -24,9 +23,6 @@ _MAX_CONSECUTIVE_FAILURES = _COPIES_AT_ONCE
 # A page of the list may take long; reads and writes have limits of their own.
 _LIST_TIMEOUT_SECONDS = 20.0
 _MAX_LISTED_FAILURES = 20
-_TERMINAL_INTERVAL_SECONDS = 0.2
-_LINE_INTERVAL_SECONDS = 10.0
-_CLEAR_LINE = "\r\x1b[K"
 
 
 @dataclass(slots=True)
@@ -74,7 +70,7 @@ async def copy_with_progress(
     async with (
         open_store(source, settings, timeout_seconds=_LIST_TIMEOUT_SECONDS) as source_store,
         open_store(target, settings) as target_store,
-        _show_progress(counts, stream=stream),
+        show_progress(lambda _: str(counts), stream=stream),
     ):
         await copy_pictures(source_store, target_store, counts=counts)
 
@@ -145,26 +141,3 @@ async def _copy_picture(source: Store, target: Store, path: str, counts: CopyCou
         counts.skipped += 1
     else:
         counts.copied += 1
-
-
-@asynccontextmanager
-async def _show_progress(counts: CopyCounts, *, stream: TextIO) -> AsyncIterator[None]:
-    """Show the counts while the context lasts: in one line of a terminal, else as plain lines."""
-    progress = asyncio.create_task(_write_progress(counts, stream), name="progress")
-    try:
-        yield
-    finally:
-        progress.cancel()
-        await asyncio.wait({progress})
-        if stream.isatty():
-            stream.write(_CLEAR_LINE)
-            stream.flush()
-
-
-async def _write_progress(counts: CopyCounts, stream: TextIO) -> None:
-    is_terminal = stream.isatty()
-    start, end = (_CLEAR_LINE, "") if is_terminal else ("", "\n")
-    while True:
-        await asyncio.sleep(_TERMINAL_INTERVAL_SECONDS if is_terminal else _LINE_INTERVAL_SECONDS)
-        stream.write(f"{start}{counts}{end}")
-        stream.flush()

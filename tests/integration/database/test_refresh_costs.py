@@ -9,8 +9,6 @@ import psycopg
 import pytest
 
 from github_banners import diagnostics
-from github_banners.api import refresh
-from github_banners.database import refresh_costs
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Connection, Database
 from github_banners.database.data_leases import schedule_data
@@ -215,10 +213,6 @@ async def test_fetch_refresh_costs_batch_of_twenty_costs_a_point(
     # After an outage all are due.
     late = await fetch_refresh_costs(conninfo, schema=DEFAULT_SCHEMA, now=NOON + DAY)
     assert late.graphql_points == -(-owners // 20)
-
-
-def test_batches_are_those_of_the_background_refresh() -> None:
-    assert refresh.pause_seconds(0) == refresh_costs.SECONDS_BETWEEN_BATCHES
 
 
 async def test_fetch_refresh_costs_missing_tables_raise(empty_conninfo: str) -> None:

@@ -5,14 +5,7 @@ from datetime import date, timedelta
 from importlib.resources import files
 from zlib import crc32
 
-from github_banners.models import (
-    EPOCH,
-    Activity,
-    Owner,
-    RepositoryDetails,
-    Snapshot,
-    Stats,
-)
+from github_banners.models import EPOCH, Activity, Owner, RepositoryDetails, Snapshot, Stats
 
 _LAST_DAY = date(2026, 11, 20)
 _DAYS_SHOWN, _BEST_DAY, _HOLIDAYS, _CURRENT_STREAK = 370, 156, range(225, 239), 12

@@ -14,11 +14,7 @@ from typing import Any
 
 import psycopg
 
-from github_banners.database.connect import (
-    begin_settings,
-    mapping_driver_errors,
-    transaction,
-)
+from github_banners.database.connect import begin_settings, mapping_driver_errors, transaction
 from github_banners.database.server_info import HEAD, fetch_server_info
 from github_banners.database.session import connect, connection_arguments
 from github_banners.errors import ConfigurationError

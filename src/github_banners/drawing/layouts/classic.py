@@ -54,21 +54,9 @@ from github_banners.drawing.locales import (
     stale_label,
 )
 from github_banners.drawing.text import Fitted, fit, fit_initial, fit_isolated, initial, width
-from github_banners.drawing.themes import (
-    Canvas,
-    Frame,
-    Scheme,
-    format_coordinate,
-    frame,
-    scheme,
-)
+from github_banners.drawing.themes import Canvas, Frame, Scheme, format_coordinate, frame, scheme
 from github_banners.models import Snapshot, Stats
-from github_banners.options import (
-    DEFAULT_LANGS_COUNT,
-    BannerOptions,
-    HideableField,
-    Layout,
-)
+from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
 _CANVAS = Canvas(846, 192)
 _DEFAULT_SHOW = BannerOptions().show

@@ -31,11 +31,7 @@ from github_banners.drawing.language_charts import (
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.locales import (
-    MAX_DESCRIBED_LANGUAGES,
-    description,
-    is_mirrored,
-)
+from github_banners.drawing.locales import MAX_DESCRIBED_LANGUAGES, description, is_mirrored
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.models import Snapshot

@@ -44,11 +44,7 @@ from github_banners.drawing.locales.phrases import (
     plural_noun,
     stale_label,
 )
-from github_banners.drawing.locales.translations import (
-    Explanations,
-    Noun,
-    load_translations,
-)
+from github_banners.drawing.locales.translations import Explanations, Noun, load_translations
 
 __all__ = [
     "LOCALES",

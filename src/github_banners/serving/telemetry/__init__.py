@@ -27,7 +27,11 @@ LabelPath: TypeAlias = Callable[[str], str | None]
 
 
 class SpanKind(StrEnum):
-    """https://opentelemetry.io/docs/specs/otel/trace/api/#spankind."""
+    """
+    The role of a span in its trace.
+
+    https://opentelemetry.io/docs/specs/otel/trace/api/#spankind
+    """
 
     INTERNAL = "internal"
     CLIENT = "client"
