@@ -25,6 +25,7 @@ from github_banners.messaging.schemas import (
 from github_banners.messaging.signing import Signer
 from github_banners.serving.service import Service
 from github_banners.settings import Settings
+from github_banners.storage import bucket_store, folder_store
 from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
@@ -189,7 +190,12 @@ async def test_remove_invalid_version_is_refused(
     assert await harness.client.get(NAME) == SVG
 
 
-async def test_store_many_versions_at_once_newest_wins(harness: StorageServiceHarness) -> None:
+async def test_store_many_versions_at_once_newest_wins(
+    harness: StorageServiceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each write waits for the ones before it.
+    for store in (bucket_store, folder_store):
+        monkeypatch.setattr(store, "MAX_WRITE_SECONDS", 60.0)
     requests = [
         store_request(SVG.replace(b"\xc3\xa9", b"%d" % version), version=version)
         for version in range(40)

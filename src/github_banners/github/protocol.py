@@ -176,7 +176,7 @@ def decode_optional(field: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T
     try:
         return decode(field)
     except DECODE_ERRORS:
-        return None if body else ""  # the page of another server, or none
+        return None
 
 
 def _replace_lone(escape: re.Match[bytes]) -> bytes:
