@@ -836,6 +836,14 @@ def test_builder_slow_pictures_shift_nothing(
     assert page.evaluate(SHIFTS) == []
 
 
+def test_builder_other_timing_shifts_nothing(visit: Visit) -> None:
+    page = visit.open()
+    for text in ("Drawn in 1234 ms · 1.6 KB", "Drawn in 9 ms · 1.6 KB"):
+        page.locator("#timing").evaluate("(timing, text) => { timing.textContent = text; }", text)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.evaluate(SHIFTS) == []
+
+
 # ---- Accessibility ------------------------------------------------------------------------------
 
 
