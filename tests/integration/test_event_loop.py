@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,12 +54,16 @@ class Program:
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and the remaining output."""
-        try:
-            output, errors = self._process.communicate(timeout=15)
-        finally:
-            self._process.kill()
+        timer = threading.Timer(30, self._process.kill)
+        timer.start()
+        # Not communicate(): it does not return what was read together with an earlier line.
+        with self._process as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            output, errors = process.stdout.read(), process.stderr.read()
+        timer.cancel()
         assert "Traceback" not in errors, errors
-        return self._process.returncode, output
+        return process.returncode, output
 
 
 def run_and_signal(source: str, *numbers: signal.Signals) -> tuple[int, str]:
