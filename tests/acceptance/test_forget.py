@@ -62,7 +62,7 @@ def test_forget_beside_a_running_serve_and_after_it(
         code, output = run_on_terminal("y", "forget", login, env=env)
         assert (code, "1 banner," in output, "1 picture." in output) == (0, True, True)
         assert "Kafka" not in output
-        wait_until(lambda: service.get(f"/banners/{login}-default").status_code == 404, limit=10)
+        wait_until(lambda: service.get(f"/banners/{login}-default").status_code == 404, limit=60)
         tombstone = stored(prepared_dir, login)
         assert b"<!-- removed at version " in tombstone
 
@@ -71,9 +71,9 @@ def test_forget_beside_a_running_serve_and_after_it(
         assert b"<!-- version " in stored(prepared_dir, login)
         denied = run("forget", login, "--yes", "--deny", env=env)
         assert f"Denied from now on: {login}" in denied.stdout
-        wait_until(lambda: post_banner(service, login).status_code == 403, limit=10)
+        wait_until(lambda: post_banner(service, login).status_code == 403, limit=60)
         assert run("allow", login, env=env).returncode == 0
-        wait_until(lambda: post_banner(service, login).status_code == 201, limit=10)
+        wait_until(lambda: post_banner(service, login).status_code == 201, limit=60)
     last = run("forget", login, "--yes", env=env)
     assert (last.returncode, last.stderr) == (0, "")
     assert b"<!-- removed at version " in stored(prepared_dir, login)

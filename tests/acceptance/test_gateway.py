@@ -134,7 +134,7 @@ def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
     assert zipped.content == plain.content
 
 
-def test_gateway_forwards_page_and_its_picture(gateway: Gateway) -> None:
+def test_gateway_forwards_page_and_its_picture(gateway: Gateway, service: Running) -> None:
     created = httpx2.post(
         f"{gateway.url}/banners", json={"username": KNOWN}, trust_env=False, timeout=30
     )
@@ -142,6 +142,9 @@ def test_gateway_forwards_page_and_its_picture(gateway: Gateway) -> None:
     page = gateway.get(f"{url}/", accept="text/html,*/*")
     assert (page.status_code, page.headers["x-cache"]) == (200, "MISS")
     assert f'content="{gateway.url}{url}/og.png"' in page.text
+    # While the process that converts starts, pictures may come as SVG, which is not cached.
+    png = f"{PREVIEW}&format=png"
+    wait_until(lambda: service.get(png).headers["content-type"] == "image/png", limit=60)
     pictures = [gateway.get(f"{url}/og.png", accept="*/*") for _ in range(2)]
     assert [picture.headers["x-cache"] for picture in pictures] == ["MISS", "HIT"]
     assert pictures[1].headers["content-type"] == "image/png"
@@ -229,7 +232,7 @@ def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: Breakab
 def test_gateway_takes_client_address_from_trusted_proxy(gateway: Gateway) -> None:
     gateway.get("/healthz", X_Forwarded_For="198.51.100.1, 203.0.113.7, 127.0.0.1")
     log = gateway.file.with_name("access.log")
-    wait_until(lambda: '"client":"203.0.113.7"' in log.read_text(), limit=10)
+    wait_until(lambda: '"client":"203.0.113.7"' in log.read_text(), limit=60)
     assert "198.51.100.1" not in log.read_text()
 
 
@@ -305,10 +308,12 @@ def test_gateway_serves_picture_in_time_while_service_is_down(
         responses = proxy.fetch_all([*urls, gateway.url + PREVIEW])
         assert [response.body for response in responses] == [explanation] * 5 + [cached.body]
         assert max(response.seconds for response in responses) < MAX_PICTURE_SECONDS
-        assert responses[-1].seconds < 0.5
+        # Those whose request is forwarded wait until the gateway gives up.
+        waited_seconds = min(response.seconds for response in responses[:-1])
+        assert responses[-1].seconds < waited_seconds / 2
         response = program.result()
         assert (response.status_code, response.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     responses = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
     assert [response.body for response in responses] == [explanation, cached.body]
-    assert max(response.seconds for response in responses) < 1.0
+    assert max(response.seconds for response in responses) < waited_seconds / 2

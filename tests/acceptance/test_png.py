@@ -31,6 +31,7 @@ from github_banners.errors import FetchPending, GitHubUnavailable, InvalidOption
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat, Theme
 from tests.acceptance.chromium import running_chromium
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
 from tests.machine_fonts import set_machine_fonts
 from tests.snapshots import REPOSITORY, make_activity
@@ -268,7 +269,13 @@ def service(github: Running) -> Iterator[Running]:
     with prepared_data_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", env=environment(**settings, RATE_LIMIT_RPS="1000")) as service:
+            wait_for_png(service, "/banners/preview?username=mia-maintains&format=png&title=first")
             yield service
+
+
+def wait_for_png(service: Running, path: str) -> None:
+    """While the process that converts starts on a busy machine, the service sends the SVG."""
+    wait_until(lambda: service.get(path).headers["content-type"] == "image/png", limit=60)
 
 
 def create_banner(service: Running, **options: str) -> str:
@@ -372,8 +379,12 @@ def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> No
         f"/banners/preview?username=mia-maintains&format=png&title=n{number}"
         for number in range(40)
     ]
-    with ThreadPoolExecutor(40) as pool:
-        responses = [*pool.map(service.get, paths)]
+    # Of one client: creating 40 takes the time in which as many pictures are drawn.
+    with (
+        httpx2.Client(base_url=service.url, timeout=30, trust_env=False) as client,
+        ThreadPoolExecutor(40) as pool,
+    ):
+        responses = [*pool.map(client.get, paths)]
         meanwhile = service.get("/banners/preview?username=mia-maintains&title=svg")
     assert meanwhile.headers["content-type"].startswith("image/svg+xml")
     assert {response.status_code for response in responses} == {200}
@@ -397,9 +408,11 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", env=environment(**settings)) as service:
             url = create_banner(service, username="mia-maintains")
+            wait_for_png(service, f"{url}.png")
             pictures = [service.get(url + suffix).content for suffix in (".svg", ".png")]
         env = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
         with running("serve", env=env) as service:
+            wait_for_png(service, f"{url}.png")
             responses = [service.get(url + suffix) for suffix in (".svg", ".png")]
             page, preview = (service.get(url + suffix) for suffix in ("/", "/og.png"))
             missing = service.get("/banners/nobody-here/")
@@ -426,7 +439,7 @@ def test_png_worker_ends_with_its_parent(github: Running, number: signal.Signals
             assert not any(map(find_png_workers, processes))
             path = "/banners/preview?username=mia-maintains&format=png&title="
             for index in range(8):
-                assert service.get(f"{path}{index}").headers["content-type"] == "image/png"
+                wait_for_png(service, f"{path}{index}")
             drawing = [pid for process in processes for pid in find_png_workers(process)]
             assert drawing
             assert all(len(find_png_workers(process)) <= 1 for process in processes)

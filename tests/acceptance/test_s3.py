@@ -75,7 +75,7 @@ def harness(s3_proxy: S3FaultProxy, rows: list[Row], proxy: ImageProxy) -> Itera
 
 def test_new_banner_is_stored_in_the_bucket(harness: BucketHarness) -> None:
     assert post_banner(harness.served, KNOWN).status_code == 201
-    wait_until(lambda: harness.stored(KNOWN) is not None, limit=10)
+    wait_until(lambda: harness.stored(KNOWN) is not None, limit=60)
     stored = harness.stored(KNOWN)
     assert stored is not None
     assert b"<svg" in stored.body

@@ -109,11 +109,11 @@ def test_hanging_renderer_delays_one_preview_by_half_a_second(
 ) -> None:
     with frozen(deployment["renderer"].process.pid):
         first = proxy.fetch(preview_url(deployment["api"], new_login()))
-        second = proxy.fetch(preview_url(deployment["api"], new_login()))
-    assert first.shows_numbers
-    assert second.shows_numbers
-    assert 0.5 <= first.seconds < 1.5
-    assert second.seconds < 0.5
+        others = [proxy.fetch(preview_url(deployment["api"], new_login())) for _ in range(5)]
+    assert all(response.shows_numbers for response in (first, *others))
+    assert first.seconds >= 0.5
+    # Once a second, one request tries the renderer again.
+    assert min(response.seconds for response in others) < 0.5
     wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=60)
 
 
@@ -222,7 +222,7 @@ def test_forgotten_user_is_gone_everywhere_and_does_not_come_back(deployment: De
         assert unfinished.returncode == 1
         assert "Not removed yet: 1 picture," in unfinished.stderr
         for name in ("api", "api-2"):
-            wait_until(lambda name=name: deployment[name].get(path).status_code == 404, limit=10)  # type: ignore[misc]
+            wait_until(lambda name=name: deployment[name].get(path).status_code == 404, limit=60)  # type: ignore[misc]
         finished = run("forget", login, "--yes", env=env)
         assert (finished.returncode, finished.stderr) == (0, "")
         assert ": 1 picture." in finished.stdout

@@ -37,6 +37,7 @@ from tests.integration.controlled_sandbox import (
     count_requests,
     open_client,
 )
+from tests.time_limits import finish_within
 
 REPOSITORY_COUNTS = {
     "nell-newcomer": 0,
@@ -244,9 +245,8 @@ async def test_fetch_without_response_times_out(
         async with open_client(sandbox.url, *tokens, seconds=0.3) as github:
             started_at = time.monotonic()
             with pytest.raises(GitHubUnavailable) as caught:
-                await github.fetch("big-150")
-            waited_seconds = time.monotonic() - started_at
-    assert 0.2 < waited_seconds < 1.0
+                await finish_within(github.fetch("big-150"), seconds=1)
+            assert time.monotonic() - started_at > 0.2
     assert_no_token_in(events, caplog, caught.value)
 
 

@@ -233,7 +233,7 @@ async def test_find_by_login_without_github_returns_hard_stale_numbers(
     harness.refuses = failure == "refused"
     if failure == "slow":
         harness.github.gate.clear()
-    result = await harness.find(seconds=0.3)
+    result = await harness.find(seconds=0.7)
     assert (result.snapshot.fetched_at, result.freshness) == (START, Freshness.HARD_STALE)
 
 
@@ -269,8 +269,8 @@ async def test_find_by_login_after_timeout_does_not_wait_for_same_fetch_again(
     await harness.lookup.drain()
     harness.now += DAY + MINUTE
     harness.github.gate.clear()
-    await harness.find(seconds=0.25)
-    async with asyncio.timeout(3):
+    await harness.find(seconds=0.7)
+    async with asyncio.timeout(20):
         results = [await harness.find(seconds=30) for _ in range(3)]
     assert {result.freshness for result in results} == {Freshness.HARD_STALE}
     harness.github.gate.set()
@@ -298,7 +298,7 @@ async def test_find_by_login_late_first_response_serves_next_request(
 ) -> None:
     harness.github.gate.clear()
     with pytest.raises(FetchPending):
-        await harness.find(seconds=0.25)
+        await harness.find(seconds=0.7)
     harness.github.gate.set()
     await harness.lookup.drain()
     assert (await harness.find()).snapshot.stats.total_repos == 3

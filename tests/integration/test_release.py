@@ -44,7 +44,7 @@ def test_replacing_the_placeholder_allows_a_release(command: str, tmp_path: Path
         # Without the variables by which coverage measures subprocesses.
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(checkout / "src")}
         result = subprocess.run(
-            words, cwd=checkout, env=env, check=False, capture_output=True, text=True, timeout=60
+            words, cwd=checkout, env=env, check=False, capture_output=True, text=True, timeout=110
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -22,6 +21,7 @@ from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
 from tests.integration.s3_server import BUCKET, SECRET_KEY, S3Server, bucket_environment
 from tests.integration.store_backends import BucketBackend
 from tests.long_form import IS_LONG
+from tests.time_limits import finish_within
 from tests.unit.storage.requests import picture, store_request
 
 MAX_SECONDS = 3.5
@@ -59,7 +59,6 @@ async def test_fault_is_unavailable_in_time_and_over_at_once(
         "get_version": lambda: store.get_version("a"),
         "remove": lambda: store.remove("a", version=0),
     }
-    started_at = time.monotonic()
 
     async def fail(call: Callable[[], Awaitable[object]]) -> None:
         with pytest.raises(StorageUnavailable, match=REASONS.get(fault, "used")) as error_info:
@@ -71,8 +70,8 @@ async def test_fault_is_unavailable_in_time_and_over_at_once(
 
     # The response to HEAD has no body that could be truncated.
     failing = ["get"] if fault is S3Fault.TRUNCATE else [*calls]
-    await asyncio.gather(*(fail(calls[name]) for name in failing))
-    assert time.monotonic() - started_at < MAX_SECONDS
+    failures = asyncio.gather(*(fail(calls[name]) for name in failing))
+    await finish_within(failures, seconds=MAX_SECONDS)
     assert not store.is_available
     bucket.come_back()
     stored = await store.get("a")
@@ -88,9 +87,8 @@ async def test_put_many_fault_fails_each_in_time(
     store: Store, bucket: BucketBackend, fault: S3Fault
 ) -> None:
     bucket.proxy.choose_fault = always(fault)
-    started_at = time.monotonic()
-    results = await store.put_many([request(1, f"b-{number}") for number in range(64)])
-    assert time.monotonic() - started_at < MAX_SECONDS
+    putting = store.put_many([request(1, f"b-{number}") for number in range(64)])
+    results = await finish_within(putting, seconds=MAX_SECONDS)
     assert [type(result) for result in results] == [StorageUnavailable] * 64
 
 
@@ -147,7 +145,7 @@ async def test_storage_without_traffic_notices_that_the_bucket_is_back(
         health = Health({"store": lambda: store.is_available})
         assert health.degraded() == ["store"]
         bucket.come_back()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while health.degraded():  # noqa: ASYNC110 - a state, no event
                 await asyncio.sleep(0.05)
         bucket.proxy.choose_fault = choose

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -32,6 +33,7 @@ URL = "/banners/wycats-dark"
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from typing import BinaryIO
 from github_banners.storage.folder_store import FolderStore
 from tests.unit.storage.requests import picture, store_request
 
@@ -49,6 +51,7 @@ FULL_DISK = """
 import asyncio, resource, sys
 from github_banners.errors import StorageUnavailable
 from pathlib import Path
+from typing import BinaryIO
 from github_banners.storage.folder_store import FolderStore
 from tests.unit.storage.requests import picture, store_request
 
@@ -174,15 +177,24 @@ async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Folde
     assert await put_task == StoreResponse(url=URL)
 
 
-async def test_put_cancelled_is_finished(store: FolderStore) -> None:
+async def test_put_cancelled_is_finished(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     (lock,) = (store.folder / ".locks").iterdir()
+    has_started, take_lock = threading.Event(), fcntl.flock
+
+    def record(file: BinaryIO, operation: int) -> None:
+        has_started.set()
+        take_lock(file, operation)
+
     with lock.open("ab") as lock_file:
         fcntl.flock(lock_file, fcntl.LOCK_EX)
+        monkeypatch.setattr(fcntl, "flock", record)
         put_task = asyncio.create_task(
             store.put(store_request("wycats-dark", picture(2), version=2))
         )
-        await asyncio.wait({put_task}, timeout=0.05)
+        assert await asyncio.to_thread(has_started.wait, 30)
         put_task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await put_task

@@ -231,7 +231,7 @@ async def test_query_without_response_is_split() -> None:
 
     api = FakeGitHubApi()
     api.graphql = respond
-    async with open_client(api, TOKEN, seconds=0.05) as client:
+    async with open_client(api, TOKEN, seconds=0.5) as client:
         contributions = await DataFetcher(client).fetch_contributions(ADA)
     assert lengths(github.requests) == [[11, 12], [11], [12]]
     assert len(contributions.years) == 2

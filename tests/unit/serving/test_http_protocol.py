@@ -12,6 +12,7 @@ import uvicorn
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
 from github_banners.serving.connections import Connections, Limits
 from github_banners.serving.http_protocol import HttpProtocol
+from tests.fake_clock import drain_loop
 
 CACHED = b"/cached"
 BODY = b"<svg/>" * 800
@@ -154,7 +155,7 @@ class Client:
         while not self.reader.at_eof():
             status, _, body = await self.response()
             responses.append((status, body))
-            await asyncio.sleep(0.01)
+            await drain_loop()
         return responses
 
 
@@ -212,7 +213,7 @@ async def test_raw_cache_stores_single_whole_requests_only(parts: list[bytes]) -
         client = await server.connect()
         for part in parts:
             client.send(part)
-            await asyncio.sleep(0.02)
+            await drain_loop()
         await client.response()
         assert server.cache.repeated == {}
 
@@ -224,10 +225,10 @@ async def test_body_equal_to_cached_request_is_read_as_body() -> None:
         await client.response()
         body = get()
         client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2 * len(body)))
-        await asyncio.sleep(0.02)
+        await drain_loop()
         for _ in range(2):
             client.send(body)
-            await asyncio.sleep(0.02)
+            await drain_loop()
         assert (await client.response())[2] == b"/x %d" % (2 * len(body))
         assert server.app.bodies == [2 * body]
         assert server.cache.repeats == 0
@@ -315,7 +316,7 @@ async def test_raw_utf_8_is_encoded_anywhere_in_a_target(parts: list[bytes]) -> 
         server.app.may_respond.clear()
         for part in parts:
             client.send(part)
-            await asyncio.sleep(0.002)
+            await drain_loop()
         server.app.may_respond.set()
         while not (await client.response())[2].startswith(b"/x "):
             pass
@@ -329,7 +330,7 @@ async def test_raw_utf_8_in_split_header_is_kept() -> None:
         client = await server.connect()
         for part in (HEAD % b"/x", b"X: a", b"\xc3", b"\xa9\r", b"\n\r\n"):
             client.send(part)
-            await asyncio.sleep(0.002)
+            await drain_loop()
         await client.response()
         assert (b"x", "aé".encode()) in server.app.scopes[0]["headers"]
 
@@ -396,7 +397,7 @@ async def test_expect_100_continue_of_http_1_0_is_ignored() -> None:
         client = await server.connect()
         head = get(b"/x", b"Content-Length: 1", b"Expect: 100-continue", method=b"POST")
         client.send(head.replace(b"HTTP/1.1", b"HTTP/1.0"))
-        await asyncio.sleep(0.02)
+        await drain_loop()
         client.send(b"a")
         assert (await client.response())[2] == b"/x 1"
 
@@ -440,7 +441,7 @@ async def test_cached_response_waits_for_earlier_requests() -> None:
         client = await server.connect()
         server.app.may_respond.clear()
         client.send(get(b"/slow"), get())
-        await asyncio.sleep(0.05)
+        await drain_loop()
         server.app.may_respond.set()
         assert (await client.response())[2] == b"/slow 0"
         assert (await client.response())[1][b"x-from"] == b"application"
@@ -453,7 +454,7 @@ async def test_client_not_reading_buffers_are_bounded() -> None:
         server.app.response = BODY
         for _ in range(8):
             client.send(100 * get())
-            await asyncio.sleep(0.01)
+            await drain_loop()
         (protocol,) = server.protocols
         # Buffered: one response that the socket did not accept, and unparsed requests.
         assert protocol.transport.get_write_buffer_size() <= len(BODY) + 200
@@ -471,7 +472,7 @@ async def test_too_many_unparsed_requests_abort_the_connection() -> None:
         client.send(get(b"/slow"))
         for _ in range(40):
             client.send(400 * get())
-            await asyncio.sleep(0.005)
+            await drain_loop()
         (protocol,) = server.protocols
         assert len(protocol.pipeline) <= 40
         assert protocol.unparsed_bytes <= 512 << 10
@@ -520,7 +521,7 @@ async def test_malformed_request_waits_for_earlier_requests() -> None:
         client = await server.connect()
         server.app.may_respond.clear()
         client.send(get(b"/slow"), get(b"/next"), b"nonsense\r\n\r\n", get())
-        await asyncio.sleep(0.05)
+        await drain_loop()
         server.app.may_respond.set()
         assert [(await client.response())[0] for _ in range(3)] == [200, 200, 400]
         assert await client.is_closed()
@@ -580,10 +581,10 @@ async def test_half_closed_connection_gets_all_responses(
         server.app.may_respond.clear()
         client.send(*requests)
         client.writer.write_eof()
-        await asyncio.sleep(0.02)
+        await drain_loop()
         server.app.may_respond.set()
         assert [body for _, body in await client.responses()] == bodies
-        await asyncio.sleep(0.01)
+        await drain_loop()
         assert server.connections.open == set()
 
 
@@ -593,7 +594,7 @@ async def test_half_closed_connection_last_response_says_close() -> None:
         server.app.may_respond.clear()
         client.send(get(b"/a"))
         client.writer.write_eof()
-        await asyncio.sleep(0.02)
+        await drain_loop()
         server.sweep_after(1000)
         server.app.may_respond.set()
         assert (await client.response())[1][b"connection"] == b"close"
@@ -629,7 +630,7 @@ async def test_endless_chunk_framing_gets_431(before: bytes, endless: bytes) -> 
         client.send(get(b"/x", CHUNKED, method=b"POST"), before)
         for _ in range(7):
             client.send(10_000 // len(endless) * endless)
-            await asyncio.sleep(0.002)
+            await drain_loop()
             if not server.connections.open:
                 break
         assert (await client.response())[0] == 431
@@ -696,12 +697,12 @@ async def test_sweep_overdue_connection_is_closed(
     async with serving() as server:
         client = await server.connect()
         start(client)
-        await asyncio.sleep(0.05)
+        await drain_loop()
         server.sweep_after(seconds)
-        await asyncio.sleep(0.01)
+        await drain_loop()
         assert len(server.connections.open) == 1
         server.sweep_after(1)
-        await asyncio.sleep(0.01)
+        await drain_loop()
         assert server.connections.open == set()
 
 
@@ -710,9 +711,9 @@ async def test_sweep_slow_head_is_closed() -> None:
         client = await server.connect()
         for _ in range(16):
             client.send(b"GET"[:1])
-            await asyncio.sleep(0.005)
+            await drain_loop()
             server.sweep_after(1)
-        await asyncio.sleep(0.01)
+        await drain_loop()
         assert server.connections.open == set()
 
 
@@ -741,15 +742,15 @@ async def test_sweep_dripped_bytes_do_not_hold_the_connection(
         server.app.reads_body = reads_body
         client = await server.connect()
         start(client)
-        await asyncio.sleep(0.01)
+        await drain_loop()
         for _ in range(seconds // 5):
             client.send(dripped)
-            await asyncio.sleep(0.002)
+            await drain_loop()
             server.sweep_after(5)
-        await asyncio.sleep(0.005)
+        await drain_loop()
         assert len(server.connections.open) == 1
         server.sweep_after(1)
-        await asyncio.sleep(0.005)
+        await drain_loop()
         assert server.connections.open == set()
 
 
@@ -759,12 +760,12 @@ async def test_sweep_slow_body_is_awaited_until_answered(reads_body: bool) -> No
         server.app.reads_body = reads_body
         client = await server.connect()
         client.send(get(b"/x", b"Content-Length: 99", method=b"POST"))
-        await asyncio.sleep(0.01)
+        await drain_loop()
         for _ in range(10):
             client.send(b"a")
-            await asyncio.sleep(0.002)
+            await drain_loop()
             server.sweep_after(3)
-        await asyncio.sleep(0.005)
+        await drain_loop()
         assert len(server.connections.open) == reads_body
 
 
@@ -772,12 +773,12 @@ async def test_sweep_slow_head_idle_time_starts_with_the_response() -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(get()[:20])
-        await asyncio.sleep(0.005)
+        await drain_loop()
         server.sweep_after(14)
         client.send(get()[20:])
         await client.response()
         server.sweep_after(75)
-        await asyncio.sleep(0.005)
+        await drain_loop()
         assert len(server.connections.open) == 1
 
 
@@ -787,12 +788,12 @@ async def test_sweep_unread_response_aborts_the_connection() -> None:
         client.pause_reading()
         server.app.response = (8 << 20) * b"a"
         client.send(get(b"/large"))
-        await asyncio.sleep(0.05)
+        await drain_loop()
         server.sweep_after(1)  # finds something unread
         server.sweep_after(30)
         assert len(server.connections.open) == 1
         server.sweep_after(1)
-        await asyncio.sleep(0.01)
+        await drain_loop()
         assert server.connections.open == set()
 
 
@@ -801,7 +802,7 @@ async def test_sweep_running_request_is_not_closed() -> None:
         client = await server.connect()
         server.app.may_respond.clear()
         client.send(get(b"/slow"))
-        await asyncio.sleep(0.02)
+        await drain_loop()
         server.sweep_after(1000)
         server.app.may_respond.set()
         assert (await client.response())[0] == 200
@@ -812,7 +813,7 @@ async def test_shutdown_finishes_running_request() -> None:
         client = await server.connect()
         server.app.may_respond.clear()
         client.send(get(b"/slow"))
-        await asyncio.sleep(0.02)
+        await drain_loop()
         server.protocols[0].shutdown()
         server.app.may_respond.set()
         _, headers, _ = await client.response()
