@@ -768,11 +768,12 @@ async def test_failing_statement_ends_no_background_task(
 ) -> None:
     monkeypatch.setattr(outbox, "_UNAVAILABLE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(outbox, "_IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
-    monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr(background_tasks, "_MIGRATE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(forgetting, "_IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(forgetting, "_FIRST_PAUSE", timedelta(seconds=0.01))
+    delays = retries.Failures.__init__.__kwdefaults__
+    assert delays is not None
+    monkeypatch.setitem(delays, "first_delay", timedelta(seconds=0.01))
+    monkeypatch.setitem(delays, "max_delay", timedelta(seconds=0.02))
     monkeypatch.setattr(circuit_breaker, "PROBE_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(budget_module, "_PROBE_POLL_SECONDS", 0.001)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)

@@ -220,8 +220,8 @@ async def test_banner_that_is_stored_later_is_one_trace_through_kafka(
 async def test_refreshed_batch_is_one_trace_with_its_requests_and_transactions(
     conninfo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (refresh, data_refresh):
-        monkeypatch.setattr(module, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(refresh, "SECONDS_BETWEEN_BATCHES", 0.05)
+    monkeypatch.setattr(data_refresh, "_IDLE_SECONDS", 0.05)
     async with open_deployment(conninfo, tmp_path, monkeypatch) as deployment:
         await post_banner(deployment, layout="activity")
         async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
