@@ -237,10 +237,8 @@ class BucketStore:
                         return StoreResponse(url=response.url, superseded=True)
                     # False also if this very write arrived and its response did not: then the
                     # stored version is now our own, and an equal one overwrites.
-                    body, written = (
-                        with_version(request.banner_info, version),
-                        StoredVersion(version),
-                    )
+                    body = with_version(request.banner_info, version)
+                    written = StoredVersion(version)
                     if await self._write(file_name(name), body, written, replaces=stored):
                         return response
 
