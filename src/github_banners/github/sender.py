@@ -274,7 +274,8 @@ class Sender:
         """Send a request and follow redirects."""
         response = await self._send_once(request, credential)
         for _ in range(_MAX_REDIRECTS):
-            url = redirect_target(request, response)
+            is_redirect = 300 <= response.status < 400
+            url = redirect_target(request, response) if is_redirect else None
             if url is None:
                 break
             request = replace(request, url=url)
